@@ -1,0 +1,46 @@
+"""Words to character ids, as bilm-tf and AllenNLP number them.
+
+A word is its UTF-8 bytes between two marks, padded to a fixed length. The byte 0 has id 1, and so on: every id is
+one more than bilm-tf's, so that 0 stays free for padding outside words, as in AllenNLP.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+BEGIN_SENTENCE = 257
+END_SENTENCE = 258
+BEGIN_WORD = 259
+END_WORD = 260
+PAD = 261
+N_CHARACTERS = 262
+
+
+def word_ids(words: Sequence[str], max_characters: int) -> npt.NDArray[np.int64]:
+    """Character ids of words, shape (n_words, max_characters). Bytes past `max_characters - 2` are cut off,
+    as in the published implementations; a lone surrogate, which UTF-8 cannot hold, counts for nothing.
+    """
+    ids = np.full((len(words), max_characters), PAD, dtype=np.int64)
+    ids[:, 0] = BEGIN_WORD
+    for row, word in zip(ids, words, strict=True):
+        characters = word.encode("utf-8", "ignore")[: max_characters - 2]
+        end = len(characters) + 1
+        row[1:end] = np.frombuffer(characters, dtype=np.uint8)
+        row[1:end] += 1
+        row[end] = END_WORD
+    return ids
+
+
+def boundary_ids(max_characters: int) -> npt.NDArray[np.int64]:
+    """The ids of the sentence boundaries <S> and </S> as words, shape (2, max_characters)."""
+    ids = np.full((2, max_characters), PAD, dtype=np.int64)
+    ids[:, 0] = BEGIN_WORD
+    ids[:, 1] = BEGIN_SENTENCE, END_SENTENCE
+    ids[:, 2] = END_WORD
+    return ids
+
+
+def lengths(ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Characters of each word, its marks included and its padding not, shape (n_words,)."""
+    return (ids != PAD).sum(axis=1)

@@ -1,0 +1,85 @@
+"""Every dimension of a biLM in one validated, immutable place."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+ACTIVATIONS = ("relu", "tanh")
+
+
+@dataclass(frozen=True)
+class BiLMConfig:
+    """The shape of a character-CNN biLM (Peters et al. 2018, section 3.4). The defaults are the published
+    "small" model's.
+
+    filters: (width in characters, number of filters) of each convolution.
+    char_dim: width of a character embedding.
+    max_characters: characters per word, the two word boundary marks included.
+    n_highway: highway layers between the convolutions and the projection.
+    activation: "relu" or "tanh", applied after the max over positions.
+    projection_dim: width of the word vectors and of each LSTM's output, per direction.
+    cell_dim: width of an LSTM's cell.
+    n_layers: bidirectional LSTM layers. The biLM gives `n_layers + 1` layers of vectors.
+    cell_clip, projection_clip: bounds of the cell state and of the projected state; None for no bound.
+    skip_connections: whether each LSTM layer but the first adds its input to its output.
+
+    Raises ValueError where a value makes no model.
+    """
+
+    filters: tuple[tuple[int, int], ...] = (
+        (1, 32), (2, 32), (3, 64), (4, 128), (5, 256), (6, 512), (7, 1024),
+    )  # fmt: skip
+    char_dim: int = 16
+    max_characters: int = 50
+    n_highway: int = 1
+    activation: str = "relu"
+    projection_dim: int = 128
+    cell_dim: int = 1024
+    n_layers: int = 2
+    cell_clip: float | None = 3.0
+    projection_clip: float | None = 3.0
+    skip_connections: bool = True
+
+    def __post_init__(self) -> None:
+        # Read from JSON, the filters are lists; as tuples the config is hashable and compares by value.
+        object.__setattr__(self, "filters", tuple((int(width), int(count)) for width, count in self.filters))
+        for name in ("char_dim", "projection_dim", "cell_dim", "n_layers"):
+            self._require(name, getattr(self, name) >= 1, "at least 1")
+        self._require("n_highway", self.n_highway >= 0, "0 or more")
+        self._require("activation", self.activation in ACTIVATIONS, f"one of {', '.join(ACTIVATIONS)}")
+        self._require("max_characters", self.max_characters >= 3, "at least 3: two marks and a character")
+        self._require("filters", len(self.filters) >= 1, "at least one [width, count] pair")
+        for width, count in self.filters:
+            fits = 1 <= width <= self.max_characters and count >= 1
+            self._require("filters", fits, f"pairs of a width from 1 to {self.max_characters} and a count")
+        for name in ("cell_clip", "projection_clip"):
+            clip = getattr(self, name)
+            self._require(name, clip is None or clip > 0, "null, or greater than 0")
+
+    def _require(self, name: str, holds: bool, wanted: str) -> None:
+        if not holds:
+            raise ValueError(f"biLM config: '{name}' is {getattr(self, name)!r}, but must be {wanted}.")
+
+    @property
+    def n_filters(self) -> int:
+        """Filters of all widths together: the width of a word before the projection."""
+        return sum(count for _, count in self.filters)
+
+    @property
+    def width(self) -> int:
+        """Width of a vector: forward and backward half together."""
+        return 2 * self.projection_dim
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dict; `from_dict` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "BiLMConfig":
+        """Raises ValueError naming the keys that are unknown or missing: a config is complete or wrong."""
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise ValueError(f"biLM config: unknown keys {unknown}; the known ones are {sorted(known)}.")
+        if missing := sorted(known - set(values)):
+            raise ValueError(f"biLM config: missing keys {missing}.")
+        return cls(**values)

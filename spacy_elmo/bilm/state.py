@@ -1,0 +1,37 @@
+"""What an LSTM carries from one sentence to the next."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .config import BiLMConfig
+
+
+@dataclass(frozen=True)
+class BiLMState:
+    """The recurrent state of every direction (0 forward, 1 backward), layer and sequence of a batch, float32.
+
+    hidden: (2, n_layers, n_sequences, projection_dim), after projection and clipping.
+    cell: (2, n_layers, n_sequences, cell_dim), after clipping.
+    """
+
+    hidden: Tensor
+    cell: Tensor
+
+    @classmethod
+    def zeros(cls, config: BiLMConfig, n_sequences: int, device: torch.device | None = None) -> "BiLMState":
+        """The state before a first sentence."""
+        shape = (2, config.n_layers, n_sequences)
+        return cls(
+            torch.zeros(*shape, config.projection_dim, device=device),
+            torch.zeros(*shape, config.cell_dim, device=device),
+        )
+
+    @property
+    def n_sequences(self) -> int:
+        return self.hidden.shape[2]
+
+    def reorder(self, order: Tensor) -> "BiLMState":
+        """The state with sequence `order[i]` in place i, as a copy."""
+        return BiLMState(self.hidden[:, :, order], self.cell[:, :, order])

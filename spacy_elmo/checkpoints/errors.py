@@ -1,0 +1,5 @@
+"""What goes wrong with checkpoint files."""
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is not there, not whole, or not what it says it is. The message names the file."""

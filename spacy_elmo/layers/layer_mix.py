@@ -1,0 +1,152 @@
+"""The layers of a biLM to one vector a token: ELMo's learned mix, or a fixed choice of layers.
+
+The mix is gamma * sum_k s_k h_k with s = softmax(w) (Peters et al. 2018, equation 1). It starts as the plain average.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from thinc.api import Model
+
+from .types import Array, Layers, Vectors
+
+FIXED_CHOICES = ("average", "top", "concat")
+_Backprop = Callable[[Array], Array]
+# Added to the variance in the layer normalisation, as in AllenNLP's scalar mix and in Thinc's LayerNorm.
+EPSILON = 1e-8
+
+
+def LayerMix(output: str | int, layer_norm: bool = False, dropout: float = 0.0) -> Model[Layers, Vectors]:
+    """A layer (n_layers, n_tokens, width) -> (n_tokens, nO).
+
+    output: "mix" for the learned mix (parameters "w" (n_layers,) and "gamma" (1,)); "average", "top", or "concat" (nO
+        is n_layers * width) of all layers; or the number of a layer, negative ones counted from the top.
+    layer_norm: normalise each layer's vector of each token to mean 0 and variance 1 before the mix (section 3.2; of a
+        token alone, so that batch mates play no part, where AllenNLP normalises over the batch).
+    dropout: share of the output set to 0 in training. Not touched by the dropout rate of a training config.
+    Raises ValueError where an argument is none of these.
+    """
+    if output != "mix" and output not in FIXED_CHOICES and (not isinstance(output, int) or isinstance(output, bool)):
+        choices = ", ".join(("mix", *FIXED_CHOICES))
+        raise ValueError(f"An ELMo output is one of {choices}, or the number of a layer, but not {output!r}.")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"The dropout of an ELMo output is from 0 to below 1, but not {dropout!r}.")
+    params: dict[str, Any] = {"w": None, "gamma": None} if output == "mix" else {}
+    return Model(
+        "layer_mix",
+        forward,
+        init=init,
+        dims={"nL": None, "nO": None},
+        params=params,
+        attrs={"output": output, "layer_norm": layer_norm, "dropout": dropout},
+    )
+
+
+def forward(model: Model[Layers, Vectors], layers: Layers, is_train: bool) -> tuple[Vectors, Callable]:
+    ops: Any = model.ops
+    if not layers:
+        return [], lambda dYs: []
+    if model.has_dim("nO") is None:
+        init(model, layers)
+    lengths = ops.asarray1i([array.shape[1] for array in layers])
+    X = ops.xp.concatenate([ops.asarray3f(array) for array in layers], axis=1)
+    if model.attrs["layer_norm"]:
+        X, backprop_norm = _normalise(X)
+    Y, backprop_output = _apply_output(model, X)
+    if is_train and model.attrs["dropout"]:
+        mask = ops.get_dropout_mask(Y.shape, model.attrs["dropout"])
+        Y = Y * mask
+
+    def backprop(dYs: Vectors) -> Layers:
+        dY = ops.xp.concatenate(dYs, axis=0)
+        if is_train and model.attrs["dropout"]:
+            dY = dY * mask
+        dX = backprop_output(dY)
+        if model.attrs["layer_norm"]:
+            dX = backprop_norm(dX)
+        ends = ops.xp.cumsum(lengths)
+        return ops.xp.split(dX, [int(end) for end in ends[:-1]], axis=1)
+
+    return ops.unflatten(Y, lengths), backprop
+
+
+def init(model: Model[Layers, Vectors], X: Layers | None = None, Y: Vectors | None = None) -> None:
+    if X:
+        set_dims(model, n_layers=X[0].shape[0], width=X[0].shape[2])
+
+
+def set_dims(model: Model[Layers, Vectors], n_layers: int, width: int) -> None:
+    """Tell the mix how many layers of what width it gets, and start the parameters where they are not there yet.
+
+    Raises ValueError where it has no layer of the number asked for.
+    """
+    output = model.attrs["output"]
+    if isinstance(output, int) and not -n_layers <= output < n_layers:
+        raise ValueError(f"This ELMo has the layers 0 to {n_layers - 1}, and no layer {output}.")
+    model.set_dim("nL", n_layers)
+    model.set_dim("nO", n_layers * width if output == "concat" else width)
+    if model.has_param("w") is None:
+        model.set_param("w", model.ops.alloc1f(n_layers))
+        model.set_param("gamma", model.ops.alloc1f(1) + 1)
+
+
+def mix_weights(model: Model[Layers, Vectors]) -> Array:
+    """The softmax-normalised weights s of a learned mix, (n_layers,), without gamma."""
+    ops: Any = model.ops
+    return ops.softmax(model.get_param("w").reshape((1, -1)))[0]
+
+
+def _apply_output(model: Model[Layers, Vectors], X: Array) -> tuple[Array, _Backprop]:
+    output = model.attrs["output"]
+    if output == "mix":
+        return _mix(model, X)
+    if output == "average":
+        return X.mean(axis=0), lambda dY: model.ops.xp.repeat((dY / len(X))[None], len(X), axis=0)
+    if output == "concat":
+        return _concat(model.ops, X)
+    return _pick(model.ops, X, len(X) - 1 if output == "top" else output)
+
+
+def _mix(model: Model[Layers, Vectors], X: Array) -> tuple[Array, _Backprop]:
+    s: Any = mix_weights(model)
+    gamma: Any = model.get_param("gamma")
+    mixed = model.ops.xp.tensordot(s, X, axes=1)
+
+    def backprop(dY: Array) -> Array:
+        model.inc_grad("gamma", (dY * mixed).sum().reshape((1,)))
+        d_mixed = gamma * dY
+        ds = (X * d_mixed).sum(axis=(1, 2))
+        model.inc_grad("w", s * (ds - (s * ds).sum()))
+        return s[:, None, None] * d_mixed
+
+    return gamma * mixed, backprop
+
+
+def _concat(ops: Any, X: Array) -> tuple[Array, _Backprop]:
+    n_layers, n_tokens, width = X.shape
+
+    def backprop(dY: Array) -> Array:
+        return ops.as_contig(dY.reshape((n_tokens, n_layers, width)).transpose((1, 0, 2)))
+
+    return ops.as_contig(X.transpose((1, 0, 2)).reshape((n_tokens, n_layers * width))), backprop
+
+
+def _pick(ops: Any, X: Array, number: int) -> tuple[Array, _Backprop]:
+    def backprop(dY: Array) -> Array:
+        dX = ops.alloc3f(*X.shape)
+        dX[number] = dY
+        return dX
+
+    return X[number].copy(), backprop
+
+
+def _normalise(X: Array) -> tuple[Array, _Backprop]:
+    """Layer normalisation (Ba et al. 2016) over the last axis, without gain and bias."""
+    deviation = (X.var(axis=2, keepdims=True) + EPSILON) ** 0.5
+    Y = (X - X.mean(axis=2, keepdims=True)) / deviation
+
+    def backprop(dY: Array) -> Array:
+        along = (dY * Y).mean(axis=2, keepdims=True)
+        return (dY - dY.mean(axis=2, keepdims=True) - Y * along) / deviation
+
+    return Y, backprop

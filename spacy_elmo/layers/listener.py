@@ -1,0 +1,139 @@
+"""A layer in another component's model that takes the biLM's layers from the component "elmo" and mixes them itself."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from spacy.tokens import Doc
+from thinc.api import Model
+
+from .layer_mix import LayerMix
+from .layer_mix import set_dims as set_mix_dims
+from .types import Layers, LayersBackprop, Vectors
+
+LISTENER_NAME = "spacy-elmo.ElmoListener.v1"
+# Arguments that a listener shares with ElmoModel, which can stand in its place.
+MIX_ARGUMENTS = ("output", "layer_norm", "dropout")
+
+
+class Upstream(Protocol):
+    """What a listener asks of the component it listens to."""
+
+    name: str
+
+    def layers_of(self, docs: list[Doc], is_train: bool) -> Layers:
+        """The layers of docs, kept ones where there are any, without gradient. In training the docs may come again."""
+
+
+class Link:
+    """A listener's reference to its upstream. A copied listener goes on listening to the same component, rather than
+    to a copy of a whole biLM; unless that component is part of what is being copied.
+    """
+
+    def __init__(self, upstream: Upstream) -> None:
+        self.upstream = upstream
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Link":
+        return Link(memo.get(id(self.upstream), self.upstream))
+
+
+class ElmoListener(Model):
+    """Model[list[Doc], Vectors]. In an update it takes what its upstream handed it for this very batch, with the
+    callback for the gradient; at any other time it asks its upstream.
+    """
+
+    def __init__(self, upstream_name: str, width: int | None, mix: Model[Layers, Vectors]) -> None:
+        super().__init__("elmo_listener", forward, init=init, dims={"nO": width}, layers=[mix])
+        self.upstream_name = upstream_name
+        self._link: Link | None = None
+        self._batch: tuple[list[Doc], Layers, LayersBackprop] | None = None
+
+    @property
+    def mix(self) -> Model[Layers, Vectors]:
+        return self.layers[0]
+
+    @property
+    def upstream(self) -> Upstream:
+        """Raises ValueError where there is none."""
+        if self._link is None:
+            wanted = "no 'elmo' component" if self.upstream_name == "*" else f"no component '{self.upstream_name}'"
+            raise ValueError(
+                f"An ElmoListener has {wanted} to listen to. Add one to the pipeline, before the component that "
+                f"listens: nlp.add_pipe('elmo'), or [components.elmo] in the config. (The listener's 'upstream' is "
+                f"'{self.upstream_name}'.)"
+            )
+        return self._link.upstream
+
+    def listens_to(self, name: str) -> bool:
+        """Whether this component is a listener's upstream. Of several that '*' could mean it is the nearest."""
+        return self._link is not None and self._link.upstream.name == name
+
+    def link(self, upstream: Upstream) -> None:
+        self._link = Link(upstream)
+        self._batch = None
+
+    def set_upstream_dims(self, n_layers: int, width: int) -> None:
+        """Raises ValueError where the width in the listener's config is not the one it gets."""
+        set_mix_dims(self.mix, n_layers, width)
+        found = self.mix.get_dim("nO")
+        if self.has_dim("nO") and self.get_dim("nO") != found:
+            raise ValueError(
+                f"An ElmoListener has the width {self.get_dim('nO')} in its config, but its upstream "
+                f"'{self.upstream.name}' gives vectors of width {found} (output: {self.mix.attrs['output']}). Set the "
+                f"listener's width to {found}, or to null."
+            )
+        self.set_dim("nO", found)
+
+    def receive(self, docs: list[Doc], layers: Layers, backprop: LayersBackprop) -> None:
+        """Take the layers of the batch that the pipeline is being updated with."""
+        self._batch = (docs, layers, backprop)
+
+    def layers_for(self, docs: list[Doc]) -> tuple[Layers, LayersBackprop]:
+        """The layers to learn from: those of the received batch, if it is this one."""
+        if self._batch is not None:
+            received, layers, backprop = self._batch
+            if len(received) == len(docs) and all(a is b for a, b in zip(received, docs, strict=True)):
+                return layers, backprop
+        return self.upstream.layers_of(docs, is_train=True), _no_backprop
+
+
+def build_elmo_listener(
+    upstream: str = "*",
+    width: int | None = None,
+    output: str | int = "mix",
+    layer_norm: bool = False,
+    dropout: float = 0.0,
+) -> Model[list[Doc], Vectors]:
+    """The architecture "spacy-elmo.ElmoListener.v1": for each Doc an array (n_tokens, nO) float32.
+
+    upstream: name of the ELMo component to listen to; "*" for the nearest one before this component.
+    width: the width of the vectors. By default it is the upstream model's, and known from `nlp.initialize` on; a value
+        given here is checked against it. ("concat" makes it n_layers + 1 times as wide.)
+    output: "mix", a learned mix of all layers; or "average", "top", "concat", or the number of a layer.
+    layer_norm, dropout: see `LayerMix`.
+    """
+    return ElmoListener(upstream, width, LayerMix(output, layer_norm, dropout))
+
+
+def forward(model: ElmoListener, docs: list[Doc], is_train: bool) -> tuple[Vectors, Callable]:
+    if is_train:
+        layers, backprop_layers = model.layers_for(docs)
+    else:
+        layers, backprop_layers = model.upstream.layers_of(docs, is_train=False), _no_backprop
+    if model.has_dim("nO") is None and layers:
+        model.set_upstream_dims(layers[0].shape[0], layers[0].shape[2])
+    vectors, backprop_mix = model.mix(layers, is_train)
+
+    def backprop(d_vectors: Vectors) -> list[Doc]:
+        return backprop_layers(backprop_mix(d_vectors))
+
+    return vectors, backprop
+
+
+def init(model: ElmoListener, X: list[Doc] | None = None, Y: Vectors | None = None) -> None:
+    if X:
+        layers = model.upstream.layers_of(X[:1], is_train=False)
+        model.set_upstream_dims(layers[0].shape[0], layers[0].shape[2])
+
+
+def _no_backprop(d_layers: Layers) -> list[Doc]:
+    return []

@@ -1,0 +1,117 @@
+"""Thinc's handle on the biLM: when it loads, where it lives, how it is updated and serialized."""
+
+import contextlib
+import copy
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import srsly
+import torch
+from thinc.api import Optimizer, get_torch_default_device, torch2xp, xp2torch
+from thinc.shims import Shim
+
+from ..bilm import BiLM
+from ..checkpoints import Source, load_bilm
+from ..checkpoints.native import config_values, parse_config, parse_parameters, serialize_parameters
+from .types import Array
+
+# Thinc types the arrays of these by their number of dimensions, which is not known here.
+_to_array: Any = torch2xp
+_to_tensor: Any = xp2torch
+
+_Sentences = Sequence[Sequence[str]]
+
+
+class BiLMShim(Shim):
+    """Holds a biLM that loads when it is first needed: from `source`, unless `from_bytes` brought the weights.
+
+    version: grows with every change of the weights, for those who keep results computed with them.
+    """
+
+    def __init__(self, source: Source, precision: str) -> None:
+        super().__init__(None, config={"source": source, "precision": precision})
+        self.version = 0
+        self._process = os.getpid()
+
+    @property
+    def bilm(self) -> BiLM:
+        if self._model is None:
+            self._model = load_bilm(self.cfg["source"], get_torch_default_device(), self.cfg["precision"])
+            self.version += 1
+        if self._process != os.getpid():
+            # A forked worker has a copy of its parent's thread pool without the threads, and would wait for them.
+            torch.set_num_threads(1)
+            self._process = os.getpid()
+        return self._model
+
+    @property
+    def is_loaded(self) -> bool:
+        return self._model is not None
+
+    def predict(self, sentences: _Sentences) -> list[Array]:
+        """Layers of each sentence, NumPy arrays."""
+        return self.bilm.embed(sentences)
+
+    def begin_update(self, sentences: _Sentences) -> tuple[list[Array], Any]:
+        """Layers of each sentence, and the callback that adds their gradients to the parameters' gradients."""
+        tensors = self.bilm(sentences)
+
+        def backprop(d_layers: Sequence[Array]) -> None:
+            pairs = [(y, _to_tensor(dy, device=y.device)) for y, dy in zip(tensors, d_layers, strict=True) if y.numel()]
+            if pairs:
+                torch.autograd.backward([y for y, _ in pairs], [dy for _, dy in pairs])
+
+        return [_to_array(tensor.detach()) for tensor in tensors], backprop
+
+    def finish_update(self, optimizer: Optimizer) -> None:
+        if self._model is None:
+            return
+        for name, parameter in self._model.named_parameters():
+            if parameter.grad is not None:
+                value, _ = optimizer((self.id, name), _to_array(parameter.data), _to_array(parameter.grad))
+                parameter.data = _to_tensor(value, device=parameter.device)
+                parameter.grad = None
+                self.version += 1
+
+    @contextlib.contextmanager
+    def use_params(self, params: dict[Any, Any]) -> Iterator[None]:
+        """Swap in other values, such as averages, kept under the keys that `finish_update` gave the optimizer."""
+        parameters = dict(self._model.named_parameters()) if self._model is not None else {}
+        swapped = {name: parameters[name].data for name in parameters if (self.id, name) in params}
+        for name in swapped:
+            parameters[name].data = _to_tensor(params[self.id, name], device=parameters[name].device)
+        self.version += bool(swapped)
+        try:
+            yield
+        finally:
+            for name, value in swapped.items():
+                parameters[name].data = value
+            self.version += bool(swapped)
+
+    def to_device(self, device_type: str, device_id: int) -> None:
+        if self._model is not None:
+            self._model.to(f"cuda:{device_id}" if device_type == "gpu" else "cpu")
+
+    def to_bytes(self) -> bytes:
+        """The whole biLM, so that what is saved needs no other file: the native format's two files as one message."""
+        return srsly.msgpack_dumps(
+            {"config": config_values(self.bilm.config), "parameters": serialize_parameters(self.bilm)}
+        )
+
+    def from_bytes(self, data: bytes) -> "BiLMShim":
+        message = srsly.msgpack_loads(data)
+        config = parse_config(message["config"], "the serialized biLM")
+        parameters = parse_parameters(config, message["parameters"], "the serialized biLM")
+        with torch.device("meta"):
+            bilm = BiLM(config, self.cfg["precision"])
+        bilm.load_state_dict(parameters, assign=True)
+        self._model = bilm.to(get_torch_default_device()).eval()
+        self.version += 1
+        return self
+
+    def copy(self) -> "BiLMShim":
+        """A biLM of its own, which an optimizer can tell from this one."""
+        copied = copy.deepcopy(self)
+        copied.id = Shim(None).id
+        return copied

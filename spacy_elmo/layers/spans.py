@@ -1,0 +1,77 @@
+"""Which tokens of a Doc the biLM reads together, and where their vectors go."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import catalogue
+import numpy as np
+import spacy
+from spacy.tokens import Doc, Span
+
+from .types import Array, SpanGetter
+
+# spaCy itself has no registry of span getters; spacy-transformers makes this same one when it is imported.
+registry: Any = spacy.registry
+if not hasattr(registry, "span_getters"):
+    registry.span_getters = catalogue.create("spacy", "span_getters", entry_points=True)
+
+
+def sentences_or_doc(docs: Iterable[Doc]) -> list[list[Span]]:
+    """The sentences of a Doc that has sentence boundaries, otherwise the whole Doc. An LSTM needs no windows."""
+    return [list(doc.sents) if doc.has_annotation("SENT_START") else [doc[:]] for doc in docs]
+
+
+@dataclass(frozen=True)
+class DocWords:
+    """The words of one Doc that the biLM reads.
+
+    n_tokens: rows of the Doc's layers.
+    sequences: the words of each span without its whitespace tokens; spans without words are left out.
+    rows: the token numbers of each of these words.
+    """
+
+    n_tokens: int
+    sequences: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def of(cls, doc: Doc, spans: Iterable[Span]) -> "DocWords":
+        tokens = [[token for token in span if not token.is_space] for span in spans]
+        tokens = [span for span in tokens if span]
+        return cls(
+            len(doc),
+            tuple(tuple(token.text for token in span) for span in tokens),
+            tuple(tuple(token.i for token in span) for span in tokens),
+        )
+
+    def place(self, ops: Any, vectors: list[Array], n_layers: int, width: int) -> Array:
+        """Put the vectors of the sequences, (n_layers, n_words, width) each, into the rows of the Doc. Where spans
+        overlap, a token's vectors are averaged; tokens in no sequence have zeros.
+        """
+        if len(self.rows) == 1 and len(self.rows[0]) == self.n_tokens:
+            return vectors[0]
+        layers = ops.alloc3f(n_layers, self.n_tokens, width)
+        for rows, array in zip(self.rows, vectors, strict=True):
+            layers[:, list(rows)] += array
+        layers /= ops.asarray(self._times_read())
+        return layers
+
+    def pick(self, ops: Any, d_layers: Array) -> list[Array]:
+        """The gradients of `place`'s vectors from the gradient of its result."""
+        shared = d_layers / ops.asarray(self._times_read())
+        return [shared[:, list(rows)] for rows in self.rows]
+
+    def _times_read(self) -> Array:
+        """In how many spans each token stands, at least 1, shape (n_tokens, 1)."""
+        times = np.zeros((self.n_tokens, 1), dtype=np.float32)
+        for rows in self.rows:
+            times[list(rows)] += 1
+        return np.maximum(times, 1)
+
+
+def doc_words(docs: list[Doc], get_spans: SpanGetter) -> list[DocWords]:
+    """The words of each Doc, by a span getter."""
+    filled = [doc for doc in docs if len(doc)]
+    spans = iter(get_spans(filled) if filled else [])
+    return [DocWords.of(doc, next(spans) if len(doc) else ()) for doc in docs]
