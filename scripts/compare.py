@@ -1,0 +1,160 @@
+"""Train systems on the same data with the same limits, and put their scores on the test set into one table.
+
+    python scripts/compare.py NAME --system elmo=configs/ner.cfg --system tok2vec=configs/ner_tok2vec.cfg \\
+        --corpus corpus/wnut17 --score ents_f [--seeds 0 1 2] [--shares 1.0 0.1] [--jobs 2] [--set training.max_steps=900]
+
+--corpus is a folder with train.spacy, dev.spacy and test.spacy. Each run is a `spacy train` and a `spacy evaluate`. The
+table goes to metrics/NAME.md and metrics/NAME.json, the pipelines to training/NAME/. A run whose result is there already
+is not repeated, so a comparison that was stopped goes on where it was.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import spacy
+from convert import split
+from spacy.tokens import DocBin
+
+SCORE_NAMES = {"ents_f": "Entity F1", "cats_macro_f": "Macro F1", "cats_micro_f": "Accuracy"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One system trained once."""
+
+    system: str
+    config: Path
+    share: float
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.system}-{self.share:.0%}-seed{self.seed}".replace("%", "pct")
+
+
+def all_runs(arguments: argparse.Namespace) -> Iterator[Run]:
+    for share in arguments.shares:
+        for seed in arguments.seeds:
+            for system in arguments.system:
+                name, _, config = system.partition("=")
+                yield Run(name, Path(config), share, seed)
+
+
+def execute(run: Run, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Train and evaluate one system, or read what an earlier call found."""
+    folder = Path("training") / arguments.name / run.name
+    result_path = folder / "result.json"
+    train = training_data(run, arguments)
+    command = ["train", str(run.config), "--output", str(folder), "--system.seed", str(run.seed)]
+    command += ["--paths.train", str(train), "--paths.dev", str(arguments.corpus / "dev.spacy")]
+    command += [word for setting in arguments.set for word in (f"--{setting.partition('=')[0]}", setting.partition("=")[2])]
+    # What the result depends on: the words of the command, and the config and data behind them.
+    digest = hashlib.sha256(json.dumps(command).encode())
+    for path in (run.config, train, arguments.corpus / "dev.spacy", arguments.corpus / "test.spacy"):
+        digest.update(path.read_bytes())
+    if result_path.exists():
+        result = json.loads(result_path.read_text("utf8"))
+        if result["inputs"] == digest.hexdigest():
+            return result
+    seconds = spacy_command(command, folder / "train.log", arguments.jobs)
+    scores_path = folder / "scores.json"
+    evaluate = ["evaluate", str(folder / "model-best"), str(arguments.corpus / "test.spacy"), "--output", str(scores_path)]
+    spacy_command(evaluate, folder / "evaluate.log", arguments.jobs)
+    scores = json.loads(scores_path.read_text("utf8"))
+    result = {
+        "system": run.system,
+        "config": str(run.config),
+        "share": run.share,
+        "seed": run.seed,
+        "score": 100 * scores[arguments.score],
+        "train_seconds": round(seconds, 1),
+        "words_per_second": round(scores["speed"]),
+        "inputs": digest.hexdigest(),
+    }
+    result_path.write_text(json.dumps(result, indent=2) + "\n", "utf8")
+    print(f"{arguments.name}: {run.name}: {result['score']:.1f} ({seconds:.0f} s)", flush=True)
+    return result
+
+
+def training_data(run: Run, arguments: argparse.Namespace) -> Path:
+    path: Path = arguments.corpus / "train.spacy"
+    if run.share == 1:
+        return path
+    docs = list(DocBin().from_disk(path).get_docs(spacy.blank("xx").vocab))
+    part, _ = split(docs, run.share, run.seed)
+    path = Path("training") / arguments.name / f"train-{run.share:.0%}-seed{run.seed}-{run.system}.spacy".replace("%", "pct")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    DocBin(docs=part).to_disk(path)
+    return path
+
+
+def spacy_command(words: list[str], log: Path, jobs: int) -> float:
+    """Run a command of spaCy's and give the seconds it took."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    # As many threads as there are cores for each of the processes: more would wait for each other.
+    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    start = time.perf_counter()
+    with log.open("w", encoding="utf8") as file:
+        command = [sys.executable, "-m", "spacy", *words]
+        done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, env=environment, check=False)
+    if done.returncode:
+        raise SystemExit(f"spacy {' '.join(words)}\nfailed; the end of {log}:\n{log.read_text('utf8')[-2000:]}")
+    return time.perf_counter() - start
+
+
+def table(results: list[dict[str, Any]], score: str) -> str:
+    """Markdown, a row for each share of the data and system."""
+    lines = [
+        f"| training data | system | {SCORE_NAMES.get(score, score)} on test | seeds | training time (s) | words/s |",
+        "|---|---|---|---|---|---|",
+    ]
+    groups: dict[tuple[float, str], list[dict[str, Any]]] = {}
+    for result in results:
+        groups.setdefault((result["share"], result["system"]), []).append(result)
+    for (share, system), runs in groups.items():
+        scores = [run["score"] for run in runs]
+        spread = f" ± {statistics.stdev(scores):.1f}" if len(scores) > 1 else ""
+        each = ", ".join(f"{value:.1f}" for value in scores)
+        seconds = statistics.median(run["train_seconds"] for run in runs)
+        speed = statistics.median(run["words_per_second"] for run in runs)
+        mean = statistics.mean(scores)
+        lines.append(f"| {share:.0%} | {system} | **{mean:.1f}**{spread} | {each} | {seconds:.0f} | {speed:,.0f} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name")
+    parser.add_argument("--system", action="append", required=True, metavar="NAME=CONFIG")
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--score", required=True, help="the key in spaCy's scores, such as ents_f")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--shares", type=float, nargs="+", default=[1.0])
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override in all configs")
+    arguments = parser.parse_args()
+    runs = list(all_runs(arguments))
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        results = list(pool.map(lambda run: execute(run, arguments), runs))
+    metrics = Path("metrics")
+    metrics.mkdir(exist_ok=True)
+    text = table(results, arguments.score)
+    (metrics / f"{arguments.name}.md").write_text(text, "utf8")
+    (metrics / f"{arguments.name}.json").write_text(json.dumps(results, indent=2) + "\n", "utf8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

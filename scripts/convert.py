@@ -1,0 +1,122 @@
+"""Turn a labelled data set into spaCy's binary format.
+
+    python scripts/convert.py FORMAT INPUT OUTPUT [--share 0.1 --seed 0] [--rest OUTPUT2]
+
+FORMAT is "conll" (token TAB tag, as WNUT17), "iob2" (id, token, tag, …, as Universal NER), "jsonl" (text, category, and
+spans, as our demo set) or "csv" (text,category, as Banking77). Each sentence or text becomes one Doc. With --share only
+that share of them is written, drawn at random by the seed (and by label, for texts with categories); --rest takes the
+others.
+"""
+
+import argparse
+import csv
+import json
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import spacy
+from spacy.tokens import Doc, DocBin
+from spacy.training import biluo_tags_to_spans, iob_to_biluo
+
+Reader = Callable[[Path], Iterator[Doc]]
+NLP = spacy.blank("xx")
+
+
+def read_conll(path: Path) -> Iterator[Doc]:
+    return _read_columns(path, token=0, tag=1)
+
+
+def read_iob2(path: Path) -> Iterator[Doc]:
+    return _read_columns(path, token=1, tag=2)
+
+
+def read_jsonl(path: Path) -> Iterator[Doc]:
+    nlp = spacy.blank("en")
+    for number, line in enumerate(path.read_text("utf8").splitlines(), start=1):
+        item = json.loads(line)
+        doc = nlp.make_doc(item["text"])
+        spans = [doc.char_span(span["start"], span["end"], label=span["label"]) for span in item["spans"]]
+        if None in spans:
+            raise SystemExit(f"{path}, line {number}: a span does not begin and end with tokens.")
+        doc.set_ents([span for span in spans if span is not None])
+        doc.cats = {item["category"]: 1.0}
+        yield doc
+
+
+def read_csv(path: Path) -> Iterator[Doc]:
+    nlp = spacy.blank("en")
+    with path.open(encoding="utf8", newline="") as file:
+        for row in csv.DictReader(file):
+            doc = nlp.make_doc(row["text"])
+            doc.cats = {row["category"]: 1.0}
+            yield doc
+
+
+READERS: dict[str, Reader] = {"conll": read_conll, "iob2": read_iob2, "jsonl": read_jsonl, "csv": read_csv}
+
+
+def _read_columns(path: Path, token: int, tag: int) -> Iterator[Doc]:
+    words: list[str] = []
+    tags: list[str] = []
+    for line in [*path.read_text("utf8").split("\n"), ""]:
+        if line.startswith("# "):
+            continue
+        if line.strip():
+            columns = line.split("\t")
+            words.append(columns[token])
+            tags.append(columns[tag])
+        elif words:
+            doc = Doc(NLP.vocab, words=words)
+            doc.set_ents(biluo_tags_to_spans(doc, iob_to_biluo(tags)))
+            yield doc
+            words, tags = [], []
+
+
+def split(docs: list[Doc], share: float, seed: int) -> tuple[list[Doc], list[Doc]]:
+    """A share of docs and the others; of each category alike, and at least one."""
+    by_category = defaultdict(list)
+    for doc in docs:
+        by_category[max(doc.cats, key=doc.cats.__getitem__, default="")].append(doc)
+    taken: list[Doc] = []
+    left: list[Doc] = []
+    for category in sorted(by_category):
+        group = by_category[category]
+        random.Random(seed).shuffle(group)
+        count = max(1, round(share * len(group)))
+        taken += group[:count]
+        left += group[count:]
+    return taken, left
+
+
+def with_all_categories(docs: list[Doc]) -> list[Doc]:
+    """spaCy's text classifier wants every category named on every Doc, with 0 for those that do not apply."""
+    categories = sorted({category for doc in docs for category in doc.cats})
+    for doc in docs:
+        doc.cats = {category: doc.cats.get(category, 0.0) for category in categories}
+    return docs
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("format", choices=READERS)
+    parser.add_argument("input", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--share", type=float, default=1.0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rest", type=Path)
+    arguments = parser.parse_args()
+    if not arguments.input.is_file():
+        raise SystemExit(f"{arguments.input}: no such file. Fetch it with: python -m spacy project assets")
+    docs = with_all_categories(list(READERS[arguments.format](arguments.input)))
+    taken, left = split(docs, arguments.share, arguments.seed)
+    for path, part in ((arguments.output, taken), (arguments.rest, left)):
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            DocBin(docs=part).to_disk(path)
+            print(f"{path}: {len(part)} docs, {sum(map(len, part))} tokens, {sum(len(d.ents) for d in part)} entities")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""Every config in configs/ through spaCy's own commands, as a user types them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import spacy
+from spacy.tokens import Doc, DocBin
+from spacy.util import load_config
+
+from .conftest import REPOSITORY
+
+CONFIGS = sorted(path.name for path in (REPOSITORY / "configs").glob("*.cfg"))
+TEXT = "Ngozi Adeyemi left Tallinn Rovers for a club in Marseille."
+
+
+def spacy_command(*words: str | Path) -> str:
+    """Run a spaCy command in a process of its own and give its output; fails the test where the command fails."""
+    command = [sys.executable, "-m", "spacy", *map(str, words)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, env=environment, timeout=600)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few of the demo texts, converted by the project's own script, as train.spacy and dev.spacy."""
+    folder = tmp_path_factory.mktemp("corpus")
+    script = REPOSITORY / "scripts" / "convert.py"
+    for part, share in (("train", "0.3"), ("dev", "0.2")):
+        source = REPOSITORY / "assets" / "demo" / f"{part}.jsonl"
+        target = folder / f"{part}.spacy"
+        subprocess.run([sys.executable, script, "jsonl", source, target, "--share", share], check=True, timeout=120)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pipeline with word vectors for a few words."""
+    folder = tmp_path_factory.mktemp("vectors")
+    nlp = spacy.blank("en")
+    for i, word in enumerate(TEXT.split()):
+        vector = [0.0] * 8
+        vector[i % 8] = 1.0
+        nlp.vocab.set_vector(word, vector)
+    nlp.to_disk(folder)
+    return folder
+
+
+def paths(config: str, corpus: Path, vectors: Path) -> list[str]:
+    words = ["--paths.train", str(corpus / "train.spacy"), "--paths.dev", str(corpus / "dev.spacy")]
+    return [*words, "--paths.vectors", str(vectors)] if config == "ner_vectors.cfg" else words
+
+
+def predictions(doc: Doc) -> tuple[list[tuple[str, str]], dict[str, float]]:
+    return [(ent.text, ent.label_) for ent in doc.ents], {name: round(score, 5) for name, score in doc.cats.items()}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, corpus: Path, vectors: Path) -> dict[str, Path]:
+    """The output folder of a short training with each config."""
+    outputs = {}
+    short = ["--training.max_steps", "12", "--training.eval_frequency", "6", "--training.batcher.size.start", "200"]
+    for config in CONFIGS:
+        output = tmp_path_factory.mktemp(config)
+        spacy_command("train", f"configs/{config}", "--output", output, *short, *paths(config, corpus, vectors))
+        outputs[config] = output
+    return outputs
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_train_learns_saves_and_loads(config: str, trained: dict[str, Path], corpus: Path) -> None:
+    nlp = spacy.load(trained[config] / "model-last")
+    docs = list(DocBin().from_disk(corpus / "dev.spacy").get_docs(nlp.vocab))
+    texts = [doc.text for doc in docs]
+    alone = [predictions(nlp(text)) for text in texts]
+    # Loaded again, and batched, it says the same: what was trained is what was saved.
+    again = spacy.load(trained[config] / "model-last")
+    assert [predictions(doc) for doc in again.pipe(texts, batch_size=7)] == alone
+    assert all(cats or "textcat" not in config for _, cats in alone)
+
+
+@pytest.mark.parametrize("config", [config for config in CONFIGS if not config.endswith("_tok2vec.cfg")])
+def test_training_changes_the_bilm_only_where_it_is_not_frozen(config: str, trained: dict[str, Path]) -> None:
+    nlp = spacy.load(trained[config] / "model-last")
+    fresh = spacy.blank("en")
+    fresh.add_pipe("elmo")
+    same = bool((nlp(TEXT)._.elmo == fresh(TEXT)._.elmo).all())
+    assert same == (config != "ner_finetune.cfg")
+
+
+def test_evaluate(trained: dict[str, Path], corpus: Path, tmp_path: Path) -> None:
+    spacy_command("evaluate", trained["ner.cfg"] / "model-last", corpus / "dev.spacy", "--output", tmp_path / "s.json")
+    assert (tmp_path / "s.json").stat().st_size
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_configs_are_complete(config: str, tmp_path: Path) -> None:
+    """`init fill-config` has nothing to add, so that what a reader sees is all there is."""
+    spacy_command("init", "fill-config", f"configs/{config}", tmp_path / "filled.cfg")
+    assert load_config(tmp_path / "filled.cfg") == load_config(REPOSITORY / "configs" / config)
+
+
+@pytest.mark.parametrize("config", ["ner.cfg", "textcat.cfg"])
+def test_debug_commands(config: str, corpus: Path, vectors: Path) -> None:
+    arguments = [f"configs/{config}", *paths(config, corpus, vectors)]
+    assert "Config is valid" in spacy_command("debug", "config", *arguments)
+    assert "checks passed" in spacy_command("debug", "data", *arguments)
+    for component in spacy.util.load_config(REPOSITORY / "configs" / config)["nlp"]["pipeline"]:
+        words = ["debug", "model", arguments[0], component, *arguments[1:], "-P0", "-P3"]
+        assert "model looks good" in spacy_command(*words)
+
+
+def test_package_installs_and_loads_elsewhere(trained: dict[str, Path], tmp_path: Path) -> None:
+    model = trained["ner.cfg"] / "model-last"
+    spacy_command("package", model, tmp_path, "--name", "elmo_ner", "--build", "wheel", "--force")
+    (wheel,) = tmp_path.glob("*/dist/*.whl")
+    site = tmp_path / "site"
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site), str(wheel)]
+    subprocess.run(command, check=True, timeout=300)
+    program = f"import en_elmo_ner; doc = en_elmo_ner.load()({TEXT!r}); print(doc._.elmo[:4].tolist())"
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, env=environment, check=True
+    )
+    assert done.stdout.strip() == str(spacy.load(model)(TEXT)._.elmo[:4].tolist())
