@@ -1,11 +1,11 @@
 """Train systems on the same data with the same limits, and put their scores on the test set into one table.
 
     python scripts/compare.py NAME --system elmo=configs/ner.cfg --system tok2vec=configs/ner_tok2vec.cfg \\
-        --corpus corpus/wnut17 --score ents_f [--seeds 0 1 2] [--shares 1.0 0.1] [--jobs 2] [--set training.max_steps=900]
+        --corpus corpus/wnut17 --score ents_f [--seeds 0 1 2] [--shares 1.0 0.1] [--set training.dropout=0.2] …
 
 --corpus is a folder with train.spacy, dev.spacy and test.spacy. Each run is a `spacy train` and a `spacy evaluate`. The
-table goes to metrics/NAME.md and metrics/NAME.json, the pipelines to training/NAME/. A run whose result is there already
-is not repeated, so a comparison that was stopped goes on where it was.
+table goes to metrics/NAME.md and metrics/NAME.json, the pipelines to training/NAME/. A run whose result is there and
+whose inputs are the same is not repeated, so a comparison that was stopped goes on where it was.
 """
 
 import argparse
@@ -58,7 +58,9 @@ def execute(run: Run, arguments: argparse.Namespace) -> dict[str, Any]:
     train = training_data(run, arguments)
     command = ["train", str(run.config), "--output", str(folder), "--system.seed", str(run.seed)]
     command += ["--paths.train", str(train), "--paths.dev", str(arguments.corpus / "dev.spacy")]
-    command += [word for setting in arguments.set for word in (f"--{setting.partition('=')[0]}", setting.partition("=")[2])]
+    command += [
+        word for setting in arguments.set for word in (f"--{setting.partition('=')[0]}", setting.partition("=")[2])
+    ]
     # What the result depends on: the words of the command, and the config and data behind them.
     digest = hashlib.sha256(json.dumps(command).encode())
     for path in (run.config, train, arguments.corpus / "dev.spacy", arguments.corpus / "test.spacy"):
@@ -69,7 +71,13 @@ def execute(run: Run, arguments: argparse.Namespace) -> dict[str, Any]:
             return result
     seconds = spacy_command(command, folder / "train.log", arguments.jobs)
     scores_path = folder / "scores.json"
-    evaluate = ["evaluate", str(folder / "model-best"), str(arguments.corpus / "test.spacy"), "--output", str(scores_path)]
+    evaluate = [
+        "evaluate",
+        str(folder / "model-best"),
+        str(arguments.corpus / "test.spacy"),
+        "--output",
+        str(scores_path),
+    ]
     spacy_command(evaluate, folder / "evaluate.log", arguments.jobs)
     scores = json.loads(scores_path.read_text("utf8"))
     result = {
@@ -93,7 +101,11 @@ def training_data(run: Run, arguments: argparse.Namespace) -> Path:
         return path
     docs = list(DocBin().from_disk(path).get_docs(spacy.blank("xx").vocab))
     part, _ = split(docs, run.share, run.seed)
-    path = Path("training") / arguments.name / f"train-{run.share:.0%}-seed{run.seed}-{run.system}.spacy".replace("%", "pct")
+    path = (
+        Path("training")
+        / arguments.name
+        / f"train-{run.share:.0%}-seed{run.seed}-{run.system}.spacy".replace("%", "pct")
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     DocBin(docs=part).to_disk(path)
     return path
@@ -143,9 +155,17 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--shares", type=float, nargs="+", default=[1.0])
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
-    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override in all configs")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override in all configs"
+    )
     arguments = parser.parse_args()
     runs = list(all_runs(arguments))
+    for path in (
+        *(run.config for run in runs),
+        *(arguments.corpus / f"{part}.spacy" for part in ("train", "dev", "test")),
+    ):
+        if not path.is_file():
+            raise SystemExit(f"{path}: no such file.")
     with ThreadPoolExecutor(arguments.jobs) as pool:
         results = list(pool.map(lambda run: execute(run, arguments), runs))
     metrics = Path("metrics")

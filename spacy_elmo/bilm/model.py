@@ -118,10 +118,12 @@ class BiLM(nn.Module):
         index = torch.from_numpy(rows).to(tokens.device)
         back = torch.argsort(index)
         sizes = packing.batch_sizes.tolist()
-        zeros = BiLMState.zeros(self.config, sizes[0], tokens.device)
+        # From zeros, in the parameters' own precision: a biLM in float64 is the measure of rounding errors.
+        hidden = tokens.new_zeros(sizes[0], self.config.projection_dim)
+        cell = tokens.new_zeros(sizes[0], self.config.cell_dim)
         outputs, x = [tokens], tokens[index]
         for number, lstm in enumerate(stack):
-            y, _ = lstm(x, sizes, (zeros.hidden[0, number], zeros.cell[0, number]))
+            y, _ = lstm(x, sizes, (hidden, cell))
             x = y + x if number and self.config.skip_connections else y
             outputs.append(x[back])
         return outputs

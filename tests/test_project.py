@@ -1,0 +1,144 @@
+"""The workflows in project.yml and the scripts behind them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import spacy
+import srsly
+from spacy.tokens import DocBin
+
+from .conftest import REPOSITORY, shared
+
+PROJECT = srsly.read_yaml(REPOSITORY / "project.yml")
+COMMANDS = {command["name"]: command for command in PROJECT["commands"]}
+
+
+def script(*words: str | Path, cwd: Path = REPOSITORY) -> subprocess.CompletedProcess[str]:
+    name, *rest = words
+    command = [sys.executable, str(REPOSITORY / "scripts" / name), *map(str, rest)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300, check=False)
+
+
+def read(path: Path) -> list[spacy.tokens.Doc]:
+    return list(DocBin().from_disk(path).get_docs(spacy.blank("xx").vocab))
+
+
+@pytest.mark.parametrize("workflow", ["demo", "wnut17", "uner", "banking77"])
+def test_workflow_is_whole(workflow: str) -> None:
+    """Its commands exist, and each finds its files in the repository or in what an earlier command makes."""
+    made: set[str] = set()
+    for name in PROJECT["workflows"][workflow]:
+        command = COMMANDS[name]
+        for path in command["deps"]:
+            assert path in made or (REPOSITORY / path).exists(), f"{name} needs {path}"
+        made.update(command.get("outputs", []))
+
+
+def test_a_command_runs_through_spacy_project(tmp_path: Path) -> None:
+    """With the repository's files linked into another folder, so that the test leaves nothing behind."""
+    for part in ("assets", "configs", "scripts", "project.yml"):
+        (tmp_path / part).symlink_to(REPOSITORY / part)
+    command = [sys.executable, "-m", "spacy", "project", "run", "convert-demo", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(read(tmp_path / "corpus" / "demo" / "train.spacy")) == 280
+
+
+def test_convert_keeps_entities_and_categories(tmp_path: Path) -> None:
+    source = REPOSITORY / "assets" / "demo" / "dev.jsonl"
+    assert script("convert.py", "jsonl", source, tmp_path / "dev.spacy").returncode == 0
+    items = [json.loads(line) for line in source.read_text("utf8").splitlines()]
+    found = {
+        doc.text: ([(ent.start_char, ent.end_char, ent.label_) for ent in doc.ents], doc.cats)
+        for doc in read(tmp_path / "dev.spacy")
+    }
+    assert len(found) == len(items)
+    for item in items:
+        spans, cats = found[item["text"]]
+        assert spans == [(span["start"], span["end"], span["label"]) for span in item["spans"]]
+        assert cats[item["category"]] == 1.0
+        assert sum(cats.values()) == 1.0
+
+
+def test_convert_splits_by_share_and_seed(tmp_path: Path) -> None:
+    source = REPOSITORY / "assets" / "demo" / "train.jsonl"
+    outputs = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        words = [
+            tmp_path / f"{name}.spacy",
+            "--share",
+            "0.25",
+            "--seed",
+            str(seed),
+            "--rest",
+            tmp_path / f"{name}-rest.spacy",
+        ]
+        assert script("convert.py", "jsonl", source, *words).returncode == 0
+        outputs.append([doc.text for doc in read(tmp_path / f"{name}.spacy")])
+        rest = [doc.text for doc in read(tmp_path / f"{name}-rest.spacy")]
+        assert len(outputs[-1]) == 70
+        assert not set(outputs[-1]) & set(rest)
+        assert len(outputs[-1]) + len(rest) == 280
+    assert outputs[0] == outputs[1]
+    assert outputs[0] != outputs[2]
+
+
+def test_convert_column_formats(tmp_path: Path) -> None:
+    (tmp_path / "a.conll").write_text(
+        "Empire\tB-location\nState\tI-location\n.\tO\n\t\nFrom\tO\nAHFA\tB-group\n", "utf8"
+    )
+    (tmp_path / "a.iob2").write_text("# text = x\n1\tTampa\tB-LOC\t-\ta\n2\tbay\tI-LOC\t-\ta\n3\t!\tO\t-\ta\n", "utf8")
+    for name in ("conll", "iob2"):
+        assert script("convert.py", name, tmp_path / f"a.{name}", tmp_path / f"{name}.spacy").returncode == 0
+    first, second = read(tmp_path / "conll.spacy")
+    assert [(ent.text, ent.label_) for ent in first.ents] == [("Empire State", "location")]
+    assert [(ent.text, ent.label_) for ent in second.ents] == [("AHFA", "group")]
+    (third,) = read(tmp_path / "iob2.spacy")
+    assert [(ent.text, ent.label_) for ent in third.ents] == [("Tampa bay", "LOC")]
+
+
+def test_convert_says_what_is_missing(tmp_path: Path) -> None:
+    done = script("convert.py", "conll", tmp_path / "absent.conll", tmp_path / "out.spacy")
+    assert done.returncode != 0
+    assert "absent.conll" in done.stderr
+    assert "spacy project assets" in done.stderr
+
+
+def test_convert_reads_the_real_sets(tmp_path: Path) -> None:
+    """The counts that the sets' publishers give."""
+    folder = shared("data", "labelled", "ner")
+    assert script("convert.py", "conll", folder / "wnut17" / "train.conll", tmp_path / "w.spacy").returncode == 0
+    assert (len(docs := read(tmp_path / "w.spacy")), sum(map(len, docs))) == (3394, 62730)
+    assert script("convert.py", "iob2", folder / "uner_ewt" / "test.iob2", tmp_path / "u.spacy").returncode == 0
+    assert (len(docs := read(tmp_path / "u.spacy")), sum(map(len, docs))) == (2077, 25097)
+
+
+def test_compare_trains_and_makes_a_table(tmp_path: Path) -> None:
+    (tmp_path / "configs").symlink_to(REPOSITORY / "configs")
+    for part in ("train", "dev", "test"):
+        source = REPOSITORY / "assets" / "demo" / f"{part}.jsonl"
+        words = [tmp_path / "corpus" / f"{part}.spacy", "--share", "0.2"]
+        assert script("convert.py", "jsonl", source, *words).returncode == 0
+    words = ["compare.py", "small", "--corpus", "corpus", "--score", "ents_f", "--shares", "0.5"]
+    words += ["--system", "elmo=configs/ner.cfg", "--set", "training.max_steps=8", "--set", "training.eval_frequency=4"]
+    done = script(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (result,) = json.loads((tmp_path / "metrics" / "small.json").read_text("utf8"))
+    assert (result["system"], result["share"], result["seed"]) == ("elmo", 0.5, 0)
+    assert f"**{result['score']:.1f}**" in (tmp_path / "metrics" / "small.md").read_text("utf8")
+    # Nothing is trained again while nothing has changed, but everything that depends on a change is.
+    assert script(*words, cwd=tmp_path).returncode == 0
+    assert json.loads((tmp_path / "metrics" / "small.json").read_text("utf8")) == [result]
+    assert script(*words, "--set", "training.dropout=0.2", cwd=tmp_path).returncode == 0
+    assert json.loads((tmp_path / "metrics" / "small.json").read_text("utf8"))[0]["inputs"] != result["inputs"]
+
+
+def test_compare_stops_with_the_log_of_what_failed(tmp_path: Path) -> None:
+    words = ["compare.py", "small", "--corpus", "corpus", "--score", "ents_f", "--system", "elmo=configs/absent.cfg"]
+    (tmp_path / "corpus").mkdir()
+    done = script(*words, cwd=tmp_path)
+    assert done.returncode != 0
+    assert "absent.cfg" in done.stderr
