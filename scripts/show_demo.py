@@ -11,17 +11,17 @@ from spacy.tokens import Token
 from wasabi import Printer, table
 
 SENSES = {
-    "bank": [
-        "She paid the cheque in at the bank on Monday .",
-        "The bank raised its interest rates again .",
-        "They sat on the bank of the river and fished .",
-        "Willows grew along the muddy bank of the stream .",
-    ],
     "match": [
         "The match ended in a draw after extra time .",
         "Fans left the stadium before the match was over .",
         "He struck a match and lit the candle .",
         "She used her last match to light the stove .",
+    ],
+    "fly": [
+        "The birds fly south in winter .",
+        "We fly to Madrid tomorrow .",
+        "A fly landed on the table .",
+        "There was a fly in my soup .",
     ],
 }
 # None of these stands in the training data.
@@ -41,17 +41,19 @@ def cosine(a: Token, b: Token) -> float:
 
 
 def show_senses() -> None:
-    """The same word form has another vector in every sentence: nearer where it means the same."""
+    """The same word form has another vector in every sentence, nearer where it means the same. The upper layer tells
+    senses apart best (Peters et al. 2018, section 5.3).
+    """
     nlp = spacy.blank("en")
-    nlp.add_pipe("elmo")
+    nlp.add_pipe("elmo", config={"model": {"output": "top"}})
     for word, sentences in SENSES.items():
         tokens = [next(token for token in doc if token.text == word) for doc in nlp.pipe(sentences)]
-        message.divider(f"Cosine similarity of '{word}' in four sentences")
+        message.divider(f"Cosine similarity of '{word}' in four sentences (top layer)")
         rows = [
             [sentence, *(f"{cosine(token, other):.2f}" for other in tokens)]
             for sentence, token in zip(sentences, tokens, strict=True)
         ]
-        print(table(rows, header=["", "1", "2", "3", "4"], aligns=["l", "r", "r", "r", "r"], divider=True))
+        print(table(rows, header=["", "1", "2", "3", "4"], aligns=["l", "r", "r", "r", "r"], divider=True, max_col=60))
 
 
 def show_components() -> None:

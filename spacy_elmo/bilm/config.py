@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 ACTIVATIONS = ("relu", "tanh")
+# A word has at least two marks and a character.
+_LEAST = {"char_dim": 1, "projection_dim": 1, "cell_dim": 1, "n_layers": 1, "n_highway": 0, "max_characters": 3}
 
 
 @dataclass(frozen=True)
@@ -41,20 +43,27 @@ class BiLMConfig:
     skip_connections: bool = True
 
     def __post_init__(self) -> None:
-        # Read from JSON, the filters are lists; as tuples the config is hashable and compares by value.
-        object.__setattr__(self, "filters", tuple((int(width), int(count)) for width, count in self.filters))
-        for name in ("char_dim", "projection_dim", "cell_dim", "n_layers"):
-            self._require(name, getattr(self, name) >= 1, "at least 1")
-        self._require("n_highway", self.n_highway >= 0, "0 or more")
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            self._require(name, isinstance(value, int) and value >= least, f"an integer of at least {least}")
         self._require("activation", self.activation in ACTIVATIONS, f"one of {', '.join(ACTIVATIONS)}")
-        self._require("max_characters", self.max_characters >= 3, "at least 3: two marks and a character")
-        self._require("filters", len(self.filters) >= 1, "at least one [width, count] pair")
-        for width, count in self.filters:
-            fits = 1 <= width <= self.max_characters and count >= 1
-            self._require("filters", fits, f"pairs of a width from 1 to {self.max_characters} and a count")
+        wanted = f"a list of [width, count] pairs, widths from 1 to {self.max_characters} and counts from 1"
+        self._require("filters", self._are_filters(self.filters), wanted)
+        # Read from JSON, the filters are lists; as tuples the config is hashable and compares by value.
+        object.__setattr__(self, "filters", tuple((width, count) for width, count in self.filters))
         for name in ("cell_clip", "projection_clip"):
             clip = getattr(self, name)
-            self._require(name, clip is None or clip > 0, "null, or greater than 0")
+            number = isinstance(clip, int | float)
+            self._require(name, clip is None or (number and clip > 0), "null, or a number greater than 0")
+
+    def _are_filters(self, filters: Any) -> bool:
+        return (
+            isinstance(filters, list | tuple)
+            and len(filters) >= 1
+            and all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in filters)
+            and all(isinstance(number, int) and number >= 1 for pair in filters for number in pair)
+            and all(width <= self.max_characters for width, _ in filters)
+        )
 
     def _require(self, name: str, holds: bool, wanted: str) -> None:
         if not holds:

@@ -27,14 +27,17 @@ def read(options_path: Path, weights_path: Path) -> tuple[BiLMConfig, dict[str, 
         with h5py.File(weights_path, "r") as file:
             found = _shapes(file)
             _check(datasets, found, options_path, weights_path)
-            return config, {
-                dataset.parameter: torch.from_numpy(
-                    np.ascontiguousarray(dataset.convert(np.asarray(file[dataset.path], dtype=np.float32)))
-                )
-                for dataset in datasets
-            }
+            return config, {dataset.parameter: _parameter(dataset, file, weights_path) for dataset in datasets}
     except OSError as error:
         raise CheckpointError(f"{weights_path}: not a whole HDF5 file ({error}). Fetch or copy it again.") from None
+
+
+def _parameter(dataset: "Dataset", file: Any, weights_path: Path) -> Tensor:
+    try:
+        array = np.asarray(file[dataset.path], dtype=np.float32)
+    except (OSError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{weights_path}: the dataset {dataset.path} is not readable ({error}).") from None
+    return torch.from_numpy(np.ascontiguousarray(dataset.convert(array)))
 
 
 @dataclass(frozen=True)

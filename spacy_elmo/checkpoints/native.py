@@ -112,6 +112,8 @@ def _read_config(path: Path) -> BiLMConfig:
         values = json.loads(path.read_text("utf8"))
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file; the model in {path.parent} is incomplete.") from None
+    except OSError as error:
+        raise CheckpointError(f"{path}: not readable ({error}).") from None
     except ValueError as error:
         raise CheckpointError(f"{path}: not valid JSON ({error}).") from None
     return parse_config(values, str(path))

@@ -38,6 +38,10 @@ def locate(source: Source) -> Path | tuple[Path, Path]:
 
 
 def _pair(source: Sequence[str | PathLike[str]]) -> tuple[Path, Path]:
+    if not isinstance(source, Sequence):
+        raise TypeError(
+            f"An ELMo model's source is a name, a path or a pair of paths [options, weights], not {source!r}."
+        )
     if len(source) != 2:
         raise CheckpointError(f"A pair of paths [options, weights] has two members, but {source!r} has {len(source)}.")
     options, weights = map(Path, source)

@@ -1,0 +1,121 @@
+import json
+from dataclasses import FrozenInstanceError
+from typing import Any
+
+import pytest
+
+from spacy_elmo import BiLMConfig
+
+VALUES = BiLMConfig().to_dict()
+
+
+def with_value(key: str, value: Any) -> dict[str, Any]:
+    return {**VALUES, key: value}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("char_dim", 0),
+        ("char_dim", -16),
+        ("projection_dim", 0),
+        ("cell_dim", 0),
+        ("cell_dim", -1),
+        ("n_layers", 0),
+        ("n_highway", -1),
+        ("activation", "gelu"),
+        ("activation", "ReLU"),
+        ("activation", ""),
+        ("activation", None),
+        ("max_characters", 2),
+        ("max_characters", 0),
+        ("filters", []),
+        ("filters", [[0, 4]]),
+        ("filters", [[-1, 4]]),
+        ("filters", [[1, 0]]),
+        ("filters", [[1, 4], [2, -8]]),
+        ("filters", [[51, 4]]),
+        ("cell_clip", 0),
+        ("cell_clip", -3.0),
+        ("cell_clip", float("nan")),
+        ("projection_clip", 0.0),
+        ("projection_clip", -0.5),
+    ],
+)
+def test_a_value_that_makes_no_model_is_named(key: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=rf"'{key}' is .+, but must be"):
+        BiLMConfig.from_dict(with_value(key, value))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("char_dim", "16"),
+        ("char_dim", None),
+        ("projection_dim", 12.5),
+        ("cell_dim", [1024]),
+        ("n_layers", None),
+        ("n_layers", 1.5),
+        ("n_highway", "one"),
+        ("max_characters", 49.9),
+        ("filters", None),
+        ("filters", 7),
+        ("filters", [[1]]),
+        ("filters", [[1, 2, 3]]),
+        ("filters", [[1.5, 4]]),
+        ("filters", ["many"]),
+        ("cell_clip", "3"),
+        ("projection_clip", [3]),
+    ],
+)
+def test_a_value_of_another_type_is_named(key: str, value: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match=f"'{key}'"):
+        BiLMConfig.from_dict(with_value(key, value))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("char_dim", 1),
+        ("projection_dim", 1),
+        ("cell_dim", 1),
+        ("n_layers", 1),
+        ("n_highway", 0),
+        ("activation", "tanh"),
+        ("max_characters", 7),
+        ("filters", ((50, 1),)),
+        ("cell_clip", None),
+        ("projection_clip", 0.5),
+        ("skip_connections", False),
+    ],
+)
+def test_the_smallest_allowed_values_are_kept(key: str, value: Any) -> None:
+    assert getattr(BiLMConfig.from_dict(with_value(key, value)), key) == value
+
+
+def test_unknown_and_missing_keys_are_listed() -> None:
+    with pytest.raises(ValueError, match=r"unknown keys \['depth', 'n_layer'\].*'n_layers'"):
+        BiLMConfig.from_dict({**VALUES, "n_layer": 2, "depth": 1})
+    incomplete = {key: value for key, value in VALUES.items() if key not in ("filters", "cell_clip")}
+    with pytest.raises(ValueError, match=r"missing keys \['cell_clip', 'filters'\]"):
+        BiLMConfig.from_dict(incomplete)
+
+
+def test_json_and_back() -> None:
+    config = BiLMConfig(filters=((2, 5), (3, 7)), cell_clip=None, activation="tanh")
+    again = BiLMConfig.from_dict(json.loads(json.dumps(config.to_dict())))
+    assert again == config
+    assert hash(again) == hash(config)
+    assert again.filters == ((2, 5), (3, 7))
+
+
+def test_widths() -> None:
+    config = BiLMConfig(filters=((2, 5), (3, 7)), projection_dim=9)
+    assert config.n_filters == 12
+    assert config.width == 18
+
+
+def test_a_config_does_not_change() -> None:
+    config = BiLMConfig()
+    with pytest.raises(FrozenInstanceError):
+        config.n_layers = 3  # type: ignore[misc]
