@@ -15,7 +15,7 @@ from thinc.api import Config, Model, Optimizer
 from . import extensions
 from .layers import slot
 from .layers.cache import LayerCache
-from .layers.elmo_model import is_elmo_model, set_dims
+from .layers.elmo_model import is_elmo_model
 from .layers.encoder import bilm_shim
 from .layers.listener import ElmoListener
 from .layers.spans import doc_words
@@ -136,25 +136,26 @@ class Elmo(TrainablePipe):
                 self.add_listener(node, component.name)
                 if isinstance(node, ElmoListener):
                     node.link(self)
-        self._set_listener_dims()
 
     def _elmo_listeners(self) -> list[ElmoListener]:
         """Without those that have since been linked to a nearer component."""
         found = (node for node in self.listeners if isinstance(node, ElmoListener))
         return [node for node in found if node.listens_to(self.name)]
 
+    def _tok2vec_listeners(self) -> list[Tok2VecListener]:
+        return [node for node in self.listeners if isinstance(node, Tok2VecListener)]
+
     def _set_listener_dims(self) -> None:
-        """Let the listeners know their width, once it is known here. Raises ValueError where theirs is another."""
-        if not self.encoder.has_dim("nO"):
+        """Let the listeners know their width, once it is known. Raises ValueError where a config says another."""
+        if not self.model.has_dim("nO"):
             return
-        set_dims(self.model)
-        for listener in self.listeners:
-            if isinstance(listener, ElmoListener):
-                listener.set_upstream_dims(self.encoder.get_dim("nL"), self.encoder.get_dim("nO"))
-            elif listener.get_dim("nO") != self.model.get_dim("nO"):
+        for listener in self._elmo_listeners():
+            listener.set_upstream_dims(self.encoder.get_dim("nL"), self.encoder.get_dim("nO"))
+        for tok2vec_listener in self._tok2vec_listeners():
+            if tok2vec_listener.get_dim("nO") != self.model.get_dim("nO"):
                 raise ValueError(
-                    f"A Tok2VecListener has the width {listener.get_dim('nO')}, but its upstream '{self.name}' gives "
-                    f"vectors of width {self.model.get_dim('nO')}. Set the listener's width to that."
+                    f"A Tok2VecListener has the width {tok2vec_listener.get_dim('nO')}, but its upstream '{self.name}' "
+                    f"gives vectors of width {self.model.get_dim('nO')}. Set the listener's width to that."
                 )
 
     def _load(self) -> None:
@@ -174,7 +175,7 @@ class Elmo(TrainablePipe):
         """Write `Doc.tensor` and what the custom attributes read."""
         keep_layers = self.keep_layers or bool(self._elmo_listeners())
         # spaCy's listener wants to find the tensor on its own device; all others are better served by NumPy.
-        on_device = any(isinstance(listener, Tok2VecListener) for listener in self.listeners)
+        on_device = bool(self._tok2vec_listeners())
         to_numpy: Callable[[Any], Array] = self.model.ops.to_numpy
         tensor: Any
         for doc, vectors, layers in zip(docs, *predictions, strict=True):
@@ -211,6 +212,7 @@ class Elmo(TrainablePipe):
         validate_get_examples(get_examples, "Elmo.initialize")
         self._repeats = True
         self._load()
+        self._set_listener_dims()
 
     def update(
         self,
@@ -243,11 +245,11 @@ class Elmo(TrainablePipe):
     def _hand_out(self, docs: list[Doc], layers: Layers, add_gradient: LayersBackprop) -> None:
         for listener in self._elmo_listeners():
             listener.receive(docs, layers, add_gradient)
-        if tok2vec_listeners := [node for node in self.listeners if isinstance(node, Tok2VecListener)]:
+        if tok2vec_listeners := self._tok2vec_listeners():
             vectors, backprop_mix = self.mix.begin_update(layers)
             batch_id = Tok2VecListener.get_batch_id(docs)
-            for node in tok2vec_listeners:
-                node.receive(batch_id, vectors, lambda d_vectors: add_gradient(backprop_mix(d_vectors)))
+            for tok2vec_listener in tok2vec_listeners:
+                tok2vec_listener.receive(batch_id, vectors, lambda d_vectors: add_gradient(backprop_mix(d_vectors)))
 
     def finish_update(self, sgd: Optimizer) -> None:
         """Send what the listeners gave back through the biLM, and let the optimizer change the weights."""
