@@ -10,7 +10,7 @@ demo: .venv/installed
 
 # Everything that must hold before a change goes in.
 test: lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/installed
 	$(BIN)/ruff check .

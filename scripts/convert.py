@@ -4,8 +4,8 @@
 
 FORMAT is "conll" (token TAB tag, as WNUT17), "iob2" (id, token, tag, …, as Universal NER), "jsonl" (text, category, and
 spans, as our demo set) or "csv" (text,category, as Banking77). Each sentence or text becomes one Doc. With --share only
-that share of them is written, drawn at random by the seed (and by label, for texts with categories); --rest takes the
-others.
+that share of them is written, drawn at random by the seed (for texts with categories from each alike); --rest takes the
+others. Sentences of one document stay together: apart, they would tell the one part about the names in the other.
 """
 
 import argparse
@@ -60,33 +60,41 @@ READERS: dict[str, Reader] = {"conll": read_conll, "iob2": read_iob2, "jsonl": r
 def _read_columns(path: Path, token: int, tag: int) -> Iterator[Doc]:
     words: list[str] = []
     tags: list[str] = []
+    document = ""
     for line in [*path.read_text("utf8").split("\n"), ""]:
-        if line.startswith("# "):
+        if line.startswith("# newdoc"):
+            document = line
+        elif line.startswith("# "):
             continue
-        if line.strip():
+        elif line.strip():
             columns = line.split("\t")
             words.append(columns[token])
             tags.append(columns[tag])
         elif words:
             doc = Doc(NLP.vocab, words=words)
             doc.set_ents(biluo_tags_to_spans(doc, iob_to_biluo(tags)))
+            doc.user_data["document"] = document
             yield doc
             words, tags = [], []
 
 
 def split(docs: list[Doc], share: float, seed: int) -> tuple[list[Doc], list[Doc]]:
-    """A share of docs and the others; of each category alike, and at least one."""
+    """A share of docs and the others: whole documents, of each category alike, and at least one doc."""
+    documents = defaultdict(list)
+    for number, doc in enumerate(docs):
+        documents[doc.user_data.get("document") or number].append(doc)
     by_category = defaultdict(list)
-    for doc in docs:
-        by_category[max(doc.cats, key=doc.cats.__getitem__, default="")].append(doc)
+    for group in documents.values():
+        cats = group[0].cats
+        by_category[max(cats, key=cats.__getitem__, default="")].append(group)
     taken: list[Doc] = []
     left: list[Doc] = []
     for category in sorted(by_category):
-        group = by_category[category]
-        random.Random(seed).shuffle(group)
-        count = max(1, round(share * len(group)))
-        taken += group[:count]
-        left += group[count:]
+        groups = by_category[category]
+        random.Random(seed).shuffle(groups)
+        wanted = len(taken) + max(1, round(share * sum(map(len, groups))))
+        for group in groups:
+            (taken if len(taken) < wanted else left).extend(group)
     return taken, left
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import spacy
 from spacy.tokens import Doc, DocBin
@@ -28,9 +29,18 @@ def spacy_command(*words: str | Path) -> str:
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A few of the demo texts, converted by the project's own script, as train.spacy and dev.spacy."""
-    folder = tmp_path_factory.mktemp("corpus")
+    return convert_demo(tmp_path_factory.mktemp("corpus"), train="0.3", dev="0.2")
+
+
+@pytest.fixture(scope="module")
+def whole_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All of them: `debug data` finds fault with fewer."""
+    return convert_demo(tmp_path_factory.mktemp("whole_corpus"), train="1.0", dev="1.0")
+
+
+def convert_demo(folder: Path, **shares: str) -> Path:
     script = REPOSITORY / "scripts" / "convert.py"
-    for part, share in (("train", "0.3"), ("dev", "0.2")):
+    for part, share in shares.items():
         source = REPOSITORY / "assets" / "demo" / f"{part}.jsonl"
         target = folder / f"{part}.spacy"
         subprocess.run([sys.executable, script, "jsonl", source, target, "--share", share], check=True, timeout=120)
@@ -43,9 +53,7 @@ def vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("vectors")
     nlp = spacy.blank("en")
     for i, word in enumerate(TEXT.split()):
-        vector = [0.0] * 8
-        vector[i % 8] = 1.0
-        nlp.vocab.set_vector(word, vector)
+        nlp.vocab.set_vector(word, np.eye(8, dtype="float32")[i % 8])
     nlp.to_disk(folder)
     return folder
 
@@ -105,8 +113,8 @@ def test_configs_are_complete(config: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("config", ["ner.cfg", "textcat.cfg"])
-def test_debug_commands(config: str, corpus: Path, vectors: Path) -> None:
-    arguments = [f"configs/{config}", *paths(config, corpus, vectors)]
+def test_debug_commands(config: str, whole_corpus: Path, vectors: Path) -> None:
+    arguments = [f"configs/{config}", *paths(config, whole_corpus, vectors)]
     assert "Config is valid" in spacy_command("debug", "config", *arguments)
     assert "checks passed" in spacy_command("debug", "data", *arguments)
     for component in spacy.util.load_config(REPOSITORY / "configs" / config)["nlp"]["pipeline"]:
