@@ -255,6 +255,8 @@ class Elmo(TrainablePipe):
         """Send what the listeners gave back through the biLM, and let the optimizer change the weights."""
         self._apply_gradient()
         super().finish_update(sgd)
+        for listener in self._elmo_listeners():
+            listener.release()
 
     def _apply_gradient(self) -> None:
         if self._gradient is not None:

@@ -69,7 +69,7 @@ class ElmoListener(Model):
 
     def link(self, upstream: Upstream) -> None:
         self._link = Link(upstream)
-        self._batch = None
+        self.release()
 
     def set_upstream_dims(self, n_layers: int, width: int) -> None:
         """Raises ValueError where the width in the listener's config is not the one it gets."""
@@ -86,6 +86,10 @@ class ElmoListener(Model):
     def receive(self, docs: list[Doc], layers: Layers, backprop: LayersBackprop) -> None:
         """Take the layers of the batch that the pipeline is being updated with."""
         self._batch = (docs, layers, backprop)
+
+    def release(self) -> None:
+        """Forget the received batch: after an update its layers are those of other weights."""
+        self._batch = None
 
     def layers_for(self, docs: list[Doc]) -> tuple[Layers, LayersBackprop]:
         """The layers to learn from: those of the received batch, if it is this one."""
