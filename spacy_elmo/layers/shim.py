@@ -34,6 +34,11 @@ class BiLMShim(Shim):
         self.version = 0
         self._process = os.getpid()
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Unpickled in another process, it is no fork of that one."""
+        self.__dict__.update(state)
+        self._process = os.getpid()
+
     @property
     def bilm(self) -> BiLM:
         if self._model is None:
