@@ -39,7 +39,7 @@ def _mean(doc: Doc, start: int, end: int) -> npt.NDArray[np.float32] | None:
     vectors = slot.last(doc, "vectors")
     if vectors is None:
         return None
-    rows = [i for i in range(start, end) if not doc[i].is_space]
+    rows = [i for i in range(start, end) if not doc[i].text.isspace()]
     return vectors[rows].mean(axis=0) if rows else np.zeros(vectors.shape[1], dtype=np.float32)
 
 

@@ -93,6 +93,8 @@ class Elmo(TrainablePipe):
         # Whether texts are likely to come again: in training they do, and only then is it worth keeping their layers.
         self._repeats = False
         self._gradient: _LayersGradient | None = None
+        # The optimizer that is to have the gradient when it has come.
+        self._due: Optimizer | None = None
         extensions.install()
 
     @property
@@ -122,8 +124,9 @@ class Elmo(TrainablePipe):
         listeners = self.listener_map.get(component_name, [])
         if listener not in listeners:
             return False
-        listeners.remove(listener)
-        if not listeners:
+        # A new list: `replace_listeners` is walking over the old one.
+        self.listener_map[component_name] = [node for node in listeners if node is not listener]
+        if not self.listener_map[component_name]:
             del self.listener_map[component_name]
         return True
 
@@ -143,7 +146,22 @@ class Elmo(TrainablePipe):
         return [node for node in found if node.listens_to(self.name)]
 
     def _tok2vec_listeners(self) -> list[Tok2VecListener]:
-        return [node for node in self.listeners if isinstance(node, Tok2VecListener)]
+        """spaCy's listeners. One to '*' does not know whom it means; of another width it cannot mean this component."""
+        found = [node for node in self.listeners if isinstance(node, Tok2VecListener)]
+        width = self.model.get_dim("nO") if self.model.has_dim("nO") else None
+        return [node for node in found if node.upstream_name == self.name or node.get_dim("nO") == width]
+
+    def _check_for_wrong_widths(self, nlp: Language | None) -> None:
+        """Raises ValueError where a listener of spaCy's fits neither this component nor another one."""
+        others = [pipe for name, pipe in nlp.pipeline if pipe is not self] if nlp is not None else []
+        for node in self.listeners:
+            if not isinstance(node, Tok2VecListener) or any(node in getattr(pipe, "listeners", ()) for pipe in others):
+                continue
+            if node.get_dim("nO") != self.model.get_dim("nO"):
+                raise ValueError(
+                    f"A Tok2VecListener has the width {node.get_dim('nO')}, but its upstream '{self.name}' "
+                    f"gives vectors of width {self.model.get_dim('nO')}. Set the listener's width to that."
+                )
 
     def _set_listener_dims(self) -> None:
         """Let the listeners know their width, once it is known. Raises ValueError where a config says another."""
@@ -151,12 +169,6 @@ class Elmo(TrainablePipe):
             return
         for listener in self._elmo_listeners():
             listener.set_upstream_dims(self.encoder.get_dim("nL"), self.encoder.get_dim("nO"))
-        for tok2vec_listener in self._tok2vec_listeners():
-            if tok2vec_listener.get_dim("nO") != self.model.get_dim("nO"):
-                raise ValueError(
-                    f"A Tok2VecListener has the width {tok2vec_listener.get_dim('nO')}, but its upstream '{self.name}' "
-                    f"gives vectors of width {self.model.get_dim('nO')}. Set the listener's width to that."
-                )
 
     def _load(self) -> None:
         """Make sure that the weights are here and all widths known."""
@@ -179,7 +191,8 @@ class Elmo(TrainablePipe):
         to_numpy: Callable[[Any], Array] = self.model.ops.to_numpy
         tensor: Any
         for doc, vectors, layers in zip(docs, *predictions, strict=True):
-            array = to_numpy(vectors)
+            # A copy, so that a kept Doc does not keep the vectors of its whole batch.
+            array = to_numpy(vectors).copy()
             tensor = vectors if on_device else array
             doc.tensor = tensor
             slot.write(doc, self.name, array, layers if keep_layers else None)
@@ -213,6 +226,7 @@ class Elmo(TrainablePipe):
         self._repeats = True
         self._load()
         self._set_listener_dims()
+        self._check_for_wrong_widths(nlp)
 
     def update(
         self,
@@ -222,9 +236,10 @@ class Elmo(TrainablePipe):
         sgd: Optimizer | None = None,
         losses: dict[str, float] | None = None,
     ) -> dict[str, float]:
-        """Hand the layers of a batch to the listeners. What they send back is applied by `finish_update`, since it
-        comes after this has returned; so `sgd` is not used here, nor `drop`, for the biLM has no dropout. The loss is
-        the square of the gradient, as for spaCy's tok2vec, and 0 while frozen.
+        """Hand the layers of a batch to the listeners. What they send back comes after this has returned, and is
+        applied by `finish_update` or, where that was called before it came, when the next update begins. So `sgd` is
+        not used here, nor is `drop`, for the biLM has no dropout. The loss is the square of the gradient, as for
+        spaCy's tok2vec, and 0 while frozen.
         """
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
@@ -233,6 +248,9 @@ class Elmo(TrainablePipe):
         docs = [example.predicted for example in examples]
         self._repeats = True
         self._apply_gradient()
+        if self._due is not None:
+            super().finish_update(self._due)
+            self._due = None
         if self.frozen:
             self._hand_out(docs, self._compute(docs), _discard)
         else:
@@ -253,10 +271,14 @@ class Elmo(TrainablePipe):
 
     def finish_update(self, sgd: Optimizer) -> None:
         """Send what the listeners gave back through the biLM, and let the optimizer change the weights."""
-        self._apply_gradient()
+        if self._gradient is not None and not self._gradient.has_come:
+            # `nlp.update` with an optimizer finishes this component before its listeners have their turn.
+            self._due = sgd
+        elif not self.frozen:
+            self._apply_gradient()
+            for listener in self._elmo_listeners():
+                listener.release()
         super().finish_update(sgd)
-        for listener in self._elmo_listeners():
-            listener.release()
 
     def _apply_gradient(self) -> None:
         if self._gradient is not None:
@@ -322,6 +344,14 @@ class _LayersGradient:
             for total, array in zip(self._sum, d_layers, strict=True):
                 total += array
         return []
+
+    @property
+    def has_come(self) -> bool:
+        return self._sum is not None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled between a batch and its update, the gradient is gone: its graph exists in this process alone."""
+        return _LayersGradient, (_discard, {self._name: 0.0}, self._name)
 
     def apply(self) -> None:
         if self._sum is not None:

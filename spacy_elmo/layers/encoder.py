@@ -50,7 +50,7 @@ def forward(model: Model[list[Doc], Layers], docs: list[Doc], is_train: bool) ->
 
 def init(model: Model[list[Doc], Layers], X: list[Doc] | None = None, Y: Layers | None = None) -> None:
     """Load the biLM, if that is still to be done, and learn the dimensions from it."""
-    if not bilm_shim(model).is_loaded:
+    if model.has_dim("nO") is None:
         config = bilm_shim(model).bilm.config
         model.set_dim("nL", config.n_layers + 1)
         model.set_dim("nO", config.width)

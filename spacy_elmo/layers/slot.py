@@ -43,8 +43,8 @@ def last(doc: Doc, what: str) -> Array | None:
     if found is not None and found.shape[-2] != len(doc):
         raise ValueError(
             f"The ELMo vectors of this Doc are those of {found.shape[-2]} tokens, but it now has {len(doc)}: they were "
-            f"merged or split after '{name}' ran. Put '{name}' after the component that does so, or apply it again: "
-            f"nlp.get_pipe('{name}')(doc)."
+            f"merged, split or cut out after '{name}' ran. Put '{name}' after the component that does so, or apply it "
+            f"again: nlp.get_pipe('{name}')(doc)."
         )
     return found
 

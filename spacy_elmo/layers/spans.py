@@ -37,7 +37,7 @@ class DocWords:
 
     @classmethod
     def of(cls, doc: Doc, spans: Iterable[Span]) -> "DocWords":
-        tokens = [[token for token in span if not token.is_space] for span in spans]
+        tokens = [[token for token in span if not token.text.isspace()] for span in spans]
         tokens = [span for span in tokens if span]
         return cls(
             len(doc),

@@ -63,7 +63,7 @@ def test_two_processes_give_what_one_does(tiny_source: str, tmp_path: Path) -> N
         env=environment,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=240,
         check=False,
     )
     assert done.stdout.strip() == "same", done.stderr

@@ -141,6 +141,6 @@ def test_training_with_windows(tiny_source: str) -> None:
 
 def test_spacy_transformers_is_imported_only_when_asked_for(tiny_source: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", LIGHT, tiny_source], capture_output=True, text=True, timeout=100, check=False
+        [sys.executable, "-c", LIGHT, tiny_source], capture_output=True, text=True, timeout=240, check=False
     )
     assert done.stdout.strip() == "light", done.stderr
