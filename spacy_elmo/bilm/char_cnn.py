@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from .characters import N_CHARACTERS, PAD
 from .config import BiLMConfig
 
+# Bytes of the largest temporary array. Sets how many words are computed together.
+WORKING_BYTES = 64 * 2**20
+
 _ACTIVATION = {"relu": torch.relu, "tanh": torch.tanh}
 
 
@@ -38,10 +41,24 @@ class CharCNN(nn.Module):
         self.projection = nn.Linear(config.n_filters, config.projection_dim)
 
     def forward(self, ids: Tensor) -> Tensor:
+        """Words of similar length are computed together, since the convolutions run as far as the longest of them."""
+        if len(ids) == 0:
+            return self.projection.weight.new_zeros(0, self.config.projection_dim)
+        order = torch.argsort((ids != PAD).sum(dim=1), stable=True)
+        words = torch.cat([self._similar_words(ids[rows]) for rows in order.split(self._chunk_size())])
+        return words.to(self.projection.weight.dtype)[torch.argsort(order)]
+
+    def _chunk_size(self) -> int:
+        config = self.config
+        widest = max(config.char_dim, *(count for _, count in config.filters))
+        return max(1, WORKING_BYTES // (4 * config.max_characters * widest))
+
+    def _similar_words(self, ids: Tensor) -> Tensor:
         characters = self.embedding(self._without_idle_padding(ids)).transpose(1, 2)
         activation = _ACTIVATION[self.config.activation]
-        # The maximum commutes with the activation, which is monotonic; bilm-tf takes the maximum first.
-        features = torch.cat([activation(conv(characters).amax(dim=2)) for conv in self.convolutions], dim=1)
+        # The maximum commutes with the activation, which is monotonic; bilm-tf takes the maximum first. Of several
+        # equal positions `max` gives the gradient to one, much faster than `amax` shares it out.
+        features = torch.cat([activation(conv(characters).max(dim=2).values) for conv in self.convolutions], dim=1)
         for highway in self.highways:
             features = highway(features)
         return cast(Tensor, self.projection(features))
@@ -50,6 +67,6 @@ class CharCNN(nn.Module):
         """Cut the padding that no maximum depends on. All windows that hold nothing but padding are equal, so
         one of each width is enough, and short words need a fraction of the windows of a full row.
         """
-        longest = int((ids != PAD).sum(dim=1).max()) if len(ids) else 0
+        longest = int((ids != PAD).sum(dim=1).max())
         widest = max(width for width, _ in self.config.filters)
         return ids[:, : min(self.config.max_characters, longest + widest)]

@@ -39,8 +39,3 @@ def boundary_ids(max_characters: int) -> npt.NDArray[np.int64]:
     ids[:, 1] = BEGIN_SENTENCE, END_SENTENCE
     ids[:, 2] = END_WORD
     return ids
-
-
-def lengths(ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Characters of each word, its marks included and its padding not, shape (n_words,)."""
-    return (ids != PAD).sum(axis=1)

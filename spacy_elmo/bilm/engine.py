@@ -13,7 +13,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from .characters import lengths as character_lengths
 from .lstm import ProjectedLSTM
 from .packing import Packing
 from .state import BiLMState
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 # Rows (tokens and boundaries) of a batch. More rows make wider matrix products; past some thousands nothing is gained.
 BATCH_ROWS = 8192
-# Bytes of the largest temporary array, in the character CNN and in an LSTM layer. Sets the size of the chunks.
+# Bytes of the largest temporary array in an LSTM layer. Sets the size of the chunks.
 WORKING_BYTES = 64 * 2**20
 
 
@@ -32,7 +31,7 @@ def embed(bilm: "BiLM", sentences: Sequence[Sequence[str]]) -> list[npt.NDArray[
     """See `BiLM.embed`."""
     config = bilm.config
     results = [np.zeros((config.n_layers + 1, 0, config.width), dtype=np.float32)] * len(sentences)
-    for batch in _batches([len(sentence) for sentence in sentences]):
+    for batch in batches([len(sentence) for sentence in sentences]):
         state = BiLMState.zeros(config, len(batch), bilm.device)
         layers, _ = embed_batch(bilm, [sentences[i] for i in batch], state)
         for i, array in zip(batch, layers, strict=True):
@@ -40,7 +39,7 @@ def embed(bilm: "BiLM", sentences: Sequence[Sequence[str]]) -> list[npt.NDArray[
     return results
 
 
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
     """Numbers of the sentences that are not empty, grouped by length into batches of at most BATCH_ROWS rows, or of one
     sentence where it alone is longer.
     """
@@ -56,41 +55,32 @@ def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
         yield batch
 
 
-@torch.no_grad()
 def embed_batch(
     bilm: "BiLM", sentences: Sequence[Sequence[str]], state: BiLMState
 ) -> tuple[list[npt.NDArray[np.float32]], BiLMState]:
     """Embed sentences as one batch, from a state to a state. See `BiLM.embed_stateful`."""
     if not sentences:
         return [], state
+    types = WordTypes.of(sentences, bilm.config.max_characters)
+    layers, new_state = run_layers(bilm, types, state)
+    return _split(layers, types.lengths), new_state
+
+
+@torch.no_grad()
+def run_layers(bilm: "BiLM", types: WordTypes, state: BiLMState) -> tuple[Tensor, BiLMState]:
+    """All layers of a batch, boundaries included, (n_layers + 1, n_rows, width), and the state after it."""
     config, device = bilm.config, bilm.device
-    types = WordTypes.of(sentences, config.max_characters)
     packing = Packing.of(types.lengths)
     order = torch.from_numpy(packing.order).to(device)
     packed_state = state.reorder(order)
     layers = torch.empty(config.n_layers + 1, len(types.tokens), config.width, device=device)
     with torch.autocast(device.type, torch.bfloat16, enabled=bilm.precision == "bfloat16"):
-        tokens = _word_table(bilm, types.ids)[torch.from_numpy(types.tokens).to(device)]
+        tokens = bilm.char_cnn(torch.from_numpy(types.ids).to(device))[torch.from_numpy(types.tokens).to(device)]
         for direction, (rows, stack) in enumerate(zip(packing.directions, bilm.stacks, strict=True)):
             half = layers[:, :, direction * config.projection_dim : (direction + 1) * config.projection_dim]
             half[0] = tokens
             _run_direction(bilm, half, torch.from_numpy(rows).to(device), stack, packing, packed_state, direction)
-    return _split(layers, types.lengths), packed_state.reorder(torch.argsort(order))
-
-
-def _word_table(bilm: "BiLM", ids: npt.NDArray[np.int64]) -> Tensor:
-    """The vector of each word type, (n_types, projection_dim). Types of similar length are computed together, since
-    the convolutions run as far as the longest of them.
-    """
-    config = bilm.config
-    bytes_per_word = 4 * config.max_characters * max(config.char_dim, *(count for _, count in config.filters))
-    chunk = max(1, WORKING_BYTES // bytes_per_word)
-    order = np.argsort(character_lengths(ids), kind="stable")
-    table = torch.empty(len(ids), config.projection_dim, device=bilm.device)
-    for start in range(0, len(ids), chunk):
-        rows = order[start : start + chunk]
-        table[torch.from_numpy(rows)] = bilm.char_cnn(torch.from_numpy(ids[rows]).to(bilm.device)).float()
-    return table
+    return layers, packed_state.reorder(torch.argsort(order))
 
 
 def _run_direction(

@@ -1,6 +1,6 @@
 """The clipped LSTM with projection (Sak et al. 2014), in two ways of running that give the same numbers.
 
-`forward` is the plain one, step by step and differentiable; `run_in_place` is for inference.
+`forward` is differentiable, for training (see `lstm_function`); `run_in_place` is for inference.
 
 Both take packed rows (see `packing`) and the state of the sequences in packed order, and give back the new state
 beside the output. Neither keeps anything between calls.
@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .lstm_function import LSTMFunction
 
 # TensorFlow's LSTMCell, which bilm-tf used, adds 1 to the forget gate when it runs and does not store it in the bias.
 FORGET_BIAS = 1.0
@@ -47,33 +49,25 @@ class ProjectedLSTM(nn.Module):
         nn.init.xavier_uniform_(self.weight)
         nn.init.xavier_uniform_(self.projection)
 
-    def forward(self, x: Tensor, batch_sizes: Sequence[int], state: State) -> tuple[Tensor, State]:
+    def forward(
+        self, x: Tensor, batch_sizes: Sequence[int], state: State, starts: Tensor | None = None
+    ) -> tuple[Tensor, State]:
         """x: (n_rows, input_dim) packed. state: (n_sequences, projection_dim) and (n_sequences, cell_dim), of which
-        the first `batch_sizes[0]` rows take part. Gives ((n_rows, projection_dim), new state).
+        the first `batch_sizes[0]` rows take part. starts: (n_rows,) bool, rows before which the state is set to zero.
+        Gives ((n_rows, projection_dim), new state).
         """
-        input_weight, state_weight = self._split_weight()
-        from_input = F.linear(x, input_weight, self._gate_bias()).split(list(batch_sizes))
-        hidden, cell = state
-        outputs, idle_hidden, idle_cell = [], [hidden[batch_sizes[0] :]], [cell[batch_sizes[0] :]]
-        hidden, cell = hidden[: batch_sizes[0]], cell[: batch_sizes[0]]
-        for gates, size in zip(from_input, batch_sizes, strict=True):
-            if size < len(hidden):
-                idle_hidden.append(hidden[size:])
-                idle_cell.append(cell[size:])
-                hidden, cell = hidden[:size], cell[:size]
-            hidden, cell = self._step(gates + F.linear(hidden, state_weight), cell)
-            outputs.append(hidden)
-        # The sequences that ended first stand last.
-        final = torch.cat([hidden, *reversed(idle_hidden)]), torch.cat([cell, *reversed(idle_cell)])
-        return torch.cat(outputs), final
-
-    def _step(self, gates: Tensor, cell: Tensor) -> State:
-        """The equations of one step. gates: (n, 4 * cell_dim) before activation. Gives (projected state, cell)."""
-        i, j, f, o = gates.chunk(4, dim=1)
-        cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(j)
-        cell = cell.clamp(-self.cell_clip, self.cell_clip)
-        hidden = F.linear(torch.sigmoid(o) * torch.tanh(cell), self.projection)
-        return hidden.clamp(-self.projection_clip, self.projection_clip), cell
+        output, hidden, cell = LSTMFunction.apply(
+            x,
+            *state,
+            self.weight,
+            self._gate_bias(),
+            self.projection,
+            starts,
+            batch_sizes,
+            self.cell_clip,
+            self.projection_clip,
+        )
+        return output, (hidden, cell)
 
     def run_in_place(self, x: Tensor, batch_sizes: Sequence[int], state: State) -> Tensor:
         """As `forward`, without autograd, and the state given is overwritten with the new one: its rows of ended

@@ -10,6 +10,9 @@ from . import allennlp, native
 from .errors import CheckpointError
 from .source import Source, embedded_models, locate
 
+# Each reads and writes a format of its own.
+_FORMATS = {"native": native, "allennlp": allennlp}
+
 __all__ = ["CheckpointError", "Source", "embedded_models", "load_bilm", "save_bilm"]
 
 
@@ -38,13 +41,25 @@ def load_bilm(source: Source, device: torch.device | str | None = None, precisio
     return bilm.to(device).eval()
 
 
-def save_bilm(bilm: BiLM, path: str | PathLike[str], *, dtype: str = "float32", overwrite: bool = False) -> Path:
-    """Write a biLM in the native format: a directory with config.json and model.safetensors.
+def save_bilm(
+    bilm: BiLM,
+    path: str | PathLike[str],
+    *,
+    format: str = "native",
+    dtype: str = "float32",
+    overwrite: bool = False,
+) -> Path:
+    """Write a biLM into a directory, which is made where it is not there.
 
-    dtype: "float32", or "float16" for files of half the size, rounded to 11 significant bits.
+    format: "native", for config.json and model.safetensors; or "allennlp", for the options.json and weights.hdf5 that
+        AllenNLP and bilm-tf read.
+    dtype: "float32", or, in the native format, "float16" for files of half the size, rounded to 11 significant bits.
     overwrite: replace a model that stands there already. Each file is replaced whole or not at all.
     RETURNS: the directory.
-    Raises FileExistsError where a model stands there and `overwrite` is false; ValueError where the weights exceed
-        float16's range.
+    Raises FileExistsError where a model stands there and `overwrite` is false, or where one of another format does and
+        would hide the one written; ValueError where the weights exceed float16's range, are not finite, or have no
+        place in the format.
     """
-    return native.write(bilm, Path(path), dtype=dtype, overwrite=overwrite)
+    if format not in _FORMATS:
+        raise ValueError(f"Cannot store a biLM in the format {format!r}: the choices are {', '.join(_FORMATS)}.")
+    return _FORMATS[format].write(bilm, Path(path), dtype=dtype, overwrite=overwrite)

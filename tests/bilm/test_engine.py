@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spacy_elmo import BiLM, BiLMState, load_bilm
-from spacy_elmo.bilm import engine
+from spacy_elmo.bilm import char_cnn, engine
 from tests.conftest import TINY
 
 TOLERANCE = 1e-5
@@ -42,6 +42,7 @@ def test_neither_batches_nor_chunks_matter(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "BATCH_ROWS", batch_rows)
         patch.setattr(engine, "WORKING_BYTES", working_bytes)
+        patch.setattr(char_cnn, "WORKING_BYTES", working_bytes)
         found = tiny_bilm.embed(sentences)
     assert_same(found, wanted)
 
@@ -60,6 +61,7 @@ def test_chunks_do_not_matter_to_the_state(
     wanted, wanted_state = tiny_bilm.embed_stateful(sentences, before)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "WORKING_BYTES", working_bytes)
+        patch.setattr(char_cnn, "WORKING_BYTES", working_bytes)
         found, found_state = tiny_bilm.embed_stateful(sentences, before)
     assert_same(found, wanted)
     torch.testing.assert_close(found_state.hidden, wanted_state.hidden, rtol=0, atol=TOLERANCE)
@@ -100,6 +102,7 @@ def test_a_long_document_is_exact_in_chunks(tiny_bilm: BiLM) -> None:
     (wanted,) = tiny_bilm.embed([document])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "WORKING_BYTES", 100 * 4 * 4 * TINY.cell_dim)
+        patch.setattr(char_cnn, "WORKING_BYTES", 100 * 4 * 4 * TINY.cell_dim)
         (found,) = tiny_bilm.embed([document])
     np.testing.assert_allclose(found, wanted, rtol=0, atol=TOLERANCE)
 
@@ -109,7 +112,7 @@ def test_batches_hold_at_most_their_rows_and_every_sentence_once(batch_rows: int
     lengths = np.random.default_rng(0).integers(0, 30, size=60).tolist()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "BATCH_ROWS", batch_rows)
-        batches = list(engine._batches(lengths))
+        batches = list(engine.batches(lengths))
     assert sorted(i for batch in batches for i in batch) == [i for i, length in enumerate(lengths) if length]
     for batch in batches:
         assert sum(lengths[i] + 2 for i in batch) <= batch_rows or len(batch) == 1

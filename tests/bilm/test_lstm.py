@@ -1,6 +1,7 @@
 """Sizes: 5 sequences, packed, of which the first is alive longest."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from spacy_elmo.bilm.lstm import ProjectedLSTM
+from tests.reference.plain_lstm import plain_lstm
 
 BATCH_SIZES = [5, 5, 3, 3, 2, 1, 1]
 INPUT_DIM, CELL_DIM, PROJECTION_DIM = 4, 7, 3
@@ -182,3 +184,50 @@ def test_gradients(cell_clip: float | None, projection_clip: float | None) -> No
         clipped = (values.abs() == clip).double().mean() if clip else torch.tensor(0.5)
         assert 0.05 < clipped < 0.95
     assert torch.autograd.gradcheck(run, inputs, eps=1e-6, atol=1e-7, rtol=1e-5)
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize(("cell_clip", "projection_clip"), CLIPS)
+def test_outputs_and_gradients_equal_plain_autograd(
+    cell_clip: float | None, projection_clip: float | None, restarts: bool
+) -> None:
+    lstm = random_lstm(cell_clip, projection_clip, dtype=torch.float64)
+    x, (hidden, cell) = random_inputs(6, dtype=torch.float64)
+    starts = torch.rand(len(x)) < 0.3 if restarts else None
+    found, wanted = [], []
+    for run, results in ((lstm, found), (partial(plain_lstm, lstm), wanted)):
+        lstm.zero_grad()
+        inputs = [tensor.clone().requires_grad_() for tensor in (x, hidden, cell)]
+        output, (new_hidden, new_cell) = run(inputs[0], BATCH_SIZES, (inputs[1], inputs[2]), starts)
+        # Each output weighs differently, so that a gradient that went to the wrong row shows.
+        loss = sum((t * torch.linspace(-1, 2, t.numel()).view_as(t)).sum() for t in (output, new_hidden, new_cell))
+        loss.backward()
+        results += [output, new_hidden, new_cell, *(t.grad for t in inputs), *(p.grad for p in lstm.parameters())]
+    for one, other in zip(found, wanted, strict=True):
+        assert_close(one, other, 1e-12)
+
+
+def test_a_start_forgets_what_was_before() -> None:
+    lstm = random_lstm()
+    x, (hidden, cell) = random_inputs(1)
+    starts = torch.zeros(3, dtype=torch.bool)
+    starts[1] = True
+    output, _ = lstm(x[:3], [1, 1, 1], (hidden, cell), starts)
+    alone, _ = lstm(x[1:3], [1, 1], (torch.zeros_like(hidden), torch.zeros_like(cell)))
+    assert_close(output[1:], alone, 1e-7)
+
+
+def test_bfloat16_products_are_near() -> None:
+    lstm = random_lstm(0.7, 0.5)
+    x, state = random_inputs()
+    gradients = []
+    for enabled in (False, True):
+        lstm.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            output, _ = lstm(x, BATCH_SIZES, state)
+        assert output.dtype == torch.float32
+        output.square().sum().backward()
+        gradients.append(torch.cat([parameter.grad.flatten() for parameter in lstm.parameters()]))
+    exact, rounded = gradients
+    error = (exact - rounded).norm() / exact.norm()
+    assert 1e-4 < error < 3e-2

@@ -1,0 +1,149 @@
+"""The clipped LSTM with projection as one differentiable function of a whole window.
+
+The time loop holds only what has to wait for the step before: one product forward and one backward, the projection, and
+elementwise work. The gradients of both weights are single products over all rows, after the loop.
+"""
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+# Fused elementwise derivatives, which autograd uses, too. That of hardtanh is zero where its argument lies on a bound.
+_sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
+_tanh_backward = torch.ops.aten.tanh_backward.grad_input
+_hardtanh_backward = torch.ops.aten.hardtanh_backward.grad_input
+
+
+class LSTMFunction(torch.autograd.Function):
+    """`apply(x, hidden, cell, weight, bias, projection, starts, batch_sizes, cell_clip, projection_clip)`.
+
+    x: (n_rows, input_dim) packed, `batch_sizes[t]` rows for step t, never more than for the step before.
+    hidden, cell: (batch_sizes[0], projection_dim), (batch_sizes[0], cell_dim), the state before the first step.
+    weight: (4 * cell_dim, input_dim + projection_dim), gates in the order i, j, f, o. bias: (4 * cell_dim,), all of it:
+        the forget gate's constant included. projection: (projection_dim, cell_dim).
+    starts: (n_rows,) bool, rows before which the state is set to zero; None for none.
+    RETURNS: the output (n_rows, projection_dim), and the state after each sequence's last step.
+
+    Products run in the autocast precision where autocast is on, everything else in x's. The equations are those of
+    Sak et al. 2014, section 2, without peepholes; clipped as in TensorFlow's LSTMCell, the cell before its output
+    gate and the projected state last.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        hidden: Tensor,
+        cell: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        projection: Tensor,
+        starts: Tensor | None,
+        batch_sizes: Sequence[int],
+        cell_clip: float,
+        projection_clip: float,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        dtype = _product_dtype(x)
+        n_rows, input_dim = x.shape
+        cell_dim, projection_dim = cell.shape[1], hidden.shape[1]
+        product_weight, product_projection = weight.to(dtype).t(), projection.to(dtype).t()
+        keep = None if starts is None else (~starts).to(x.dtype)[:, None]
+        arguments = x.new_empty(n_rows, input_dim + projection_dim, dtype=dtype)
+        arguments[:, :input_dim] = x
+        before = x.new_empty(n_rows, cell_dim)  # each step's cell state from the step before
+        gates = x.new_empty(n_rows, 4 * cell_dim)
+        squashed = x.new_empty(n_rows, cell_dim)  # tanh of the cell state
+        clipped_cell = x.new_empty(n_rows, cell_dim)
+        output = x.new_empty(n_rows, projection_dim)
+        final_hidden, final_cell = hidden.clone(), cell.clone()
+
+        for rows, size in _steps(batch_sizes):
+            h, c = final_hidden[:size], final_cell[:size]
+            if keep is not None:
+                h.mul_(keep[rows])
+                c.mul_(keep[rows])
+            arguments[rows, input_dim:] = h
+            before[rows] = c
+            g = gates[rows]
+            _product(bias, arguments[rows], product_weight, out=g)
+            i, j, f, o = g.chunk(4, dim=1)
+            i.sigmoid_()
+            j.tanh_()
+            g[:, 2 * cell_dim :].sigmoid_()
+            c.mul_(f).addcmul_(i, j).clamp_(-cell_clip, cell_clip)
+            clipped_cell[rows] = c
+            squash = torch.tanh(c, out=squashed[rows])
+            torch.clamp(
+                ((o * squash).to(dtype) @ product_projection).to(x.dtype), -projection_clip, projection_clip, out=h
+            )
+            output[rows] = h
+
+        ctx.save_for_backward(arguments, before, gates, squashed, clipped_cell, output, weight, projection, keep)
+        ctx.batch_sizes, ctx.clips, ctx.dtype = batch_sizes, (cell_clip, projection_clip), dtype
+        return output, final_hidden, final_cell
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_output: Tensor, d_final_hidden: Tensor, d_final_cell: Tensor) -> tuple[Tensor | None, ...]:
+        arguments, before, gates, squashed, clipped_cell, output, weight, projection, keep = ctx.saved_tensors
+        (cell_clip, projection_clip), dtype = ctx.clips, ctx.dtype
+        input_dim = arguments.shape[1] - projection.shape[0]
+        product_weight, product_projection = weight.to(dtype), projection.to(dtype)
+        d_arguments = output.new_empty(arguments.shape)
+        d_gates = torch.empty_like(gates)
+        d_projected = torch.empty_like(output)
+        exposed = torch.empty_like(squashed)  # o * tanh(cell), what the projection was applied to
+        # The gradient with respect to the state after the step at hand. Sequences that end early wait below `size`.
+        d_hidden, d_cell = d_final_hidden.clone(), d_final_cell.clone()
+
+        for rows, size in reversed(_steps(ctx.batch_sizes)):
+            dh, dc = d_hidden[:size], d_cell[:size]
+            dh += d_output[rows]
+            _hardtanh_backward(dh, output[rows], -projection_clip, projection_clip, grad_input=d_projected[rows])
+            d_exposed = (d_projected[rows].to(dtype) @ product_projection).to(output.dtype)
+            i, j, f, o = gates[rows].chunk(4, dim=1)
+            d_i, d_j, d_f, d_o = d_gates[rows].chunk(4, dim=1)
+            squash = squashed[rows]
+            torch.mul(o, squash, out=exposed[rows])
+            _sigmoid_backward(d_exposed * squash, o, grad_input=d_o)
+            dc += torch.ops.aten.tanh_backward(d_exposed.mul_(o), squash)
+            _hardtanh_backward(dc, clipped_cell[rows], -cell_clip, cell_clip, grad_input=dc)
+            _sigmoid_backward(dc * j, i, grad_input=d_i)
+            _tanh_backward(dc * i, j, grad_input=d_j)
+            _sigmoid_backward(dc * before[rows], f, grad_input=d_f)
+            dc.mul_(f)
+            d_arguments[rows] = d_gates[rows].to(dtype) @ product_weight
+            dh.copy_(d_arguments[rows, input_dim:])
+            if keep is not None:
+                dh.mul_(keep[rows])
+                dc.mul_(keep[rows])
+
+        product_gates = d_gates.to(dtype)
+        d_weight = (product_gates.t() @ arguments).to(weight.dtype)
+        d_projection = (d_projected.to(dtype).t() @ exposed.to(dtype)).to(projection.dtype)
+        d_bias = d_gates.sum(dim=0)
+        d_x = d_arguments[:, :input_dim]
+        return d_x, d_hidden, d_cell, d_weight, d_bias, d_projection, None, None, None, None
+
+
+def _product_dtype(x: Tensor) -> torch.dtype:
+    """Autograd functions see no autocast; the products here follow it by hand."""
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+
+
+def _steps(batch_sizes: Sequence[int]) -> list[tuple[slice, int]]:
+    ends = list(accumulate(batch_sizes))
+    return [(slice(end - size, end), size) for end, size in zip(ends, batch_sizes, strict=True)]
+
+
+def _product(bias: Tensor, x: Tensor, weight: Tensor, out: Tensor) -> None:
+    """bias + x @ weight, in the precision of the factors, into `out`."""
+    if x.dtype == out.dtype:
+        torch.addmm(bias, x, weight, out=out)
+    else:
+        torch.add(x @ weight, bias, out=out)

@@ -1,0 +1,17 @@
+"""How a command ends when something is wrong that its user can put right."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from wasabi import msg
+
+from ..pretraining.errors import RunError
+
+
+@contextmanager
+def failing() -> Iterator[None]:
+    """Errors of input and of files end the command with their message and exit code 1, without a traceback."""
+    try:
+        yield
+    except (ValueError, OSError, RunError) as error:
+        msg.fail(str(error), exits=1)

@@ -1,0 +1,63 @@
+"""`python -m spacy elmo perplexity`: how well a model predicts a text."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from wasabi import msg
+
+from .failing import failing
+
+if TYPE_CHECKING:
+    from ..pretraining.perplexity import Perplexity
+
+
+def perplexity(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model that `pretrain` wrote", show_default=False)],
+    text: Annotated[
+        Path, typer.Argument(metavar="TEXT", help="A file, directory or glob, as for `pretrain`", show_default=False)
+    ],
+    per_sentence: Annotated[
+        bool, typer.Option("--per-sentence", help="A line for each sentence before the total")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines for programs")] = False,
+) -> None:
+    """Perplexity of texts: by the softmax over the whole vocabulary, forward, backward, and both together. Each
+    sentence is read alone. Words outside the vocabulary count as the one word <UNK>.
+
+    \b
+    Examples:
+      python -m spacy elmo perplexity OUT/model-best heldout.txt
+      python -m spacy elmo perplexity OUT/model-best reports/ --per-sentence --json
+    """
+    with failing():
+        from ..pretraining.companions import read_nlp_config
+        from ..pretraining.files import load_language_model
+        from ..pretraining.perplexity import Perplexity, score
+        from ..pretraining.sentences import read_sentences
+
+        language_model = load_language_model(model)
+        sentences = list(read_sentences([text], read_nlp_config(model)))
+        scores = score(language_model, sentences)
+        for sentence, one in zip(sentences, scores, strict=True) if per_sentence else []:
+            _print(one.perplexity, " ".join(sentence), as_json)
+        _print(Perplexity.of(scores), None, as_json)
+
+
+def _print(found: "Perplexity", sentence: str | None, as_json: bool) -> None:
+    values = {
+        "perplexity": found.average,
+        "forward": found.forward,
+        "backward": found.backward,
+        "predictions": found.n_predictions,
+        "unknown": found.n_unknown,
+    }
+    if as_json:
+        print(json.dumps({**({"sentence": sentence} if sentence is not None else {}), **values}, ensure_ascii=False))
+    elif sentence is not None:
+        print(f"{found.average:>12.2f}  {sentence}")
+    else:
+        msg.table(
+            [(key, f"{value:,.2f}" if isinstance(value, float) else f"{value:,}") for key, value in values.items()]
+        )

@@ -1,0 +1,50 @@
+"""`python -m spacy elmo pretrain`: a biLM from a config and texts."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from spacy.cli._util import import_code, parse_config_overrides
+from wasabi import msg
+
+from .failing import failing
+
+# What follows the options known here are settings of the config, as for `spacy train`.
+CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def pretrain(
+    context: typer.Context,
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The config file", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Directory for corpus, checkpoints and models", show_default=False)
+    ],
+    init_from: Annotated[
+        str | None, typer.Option("--init-from", help="A model to go on from: a name or a path", show_default=False)
+    ] = None,
+    code: Annotated[
+        Path | None, typer.Option("--code", "-c", help="Python file to import first, for registered functions")
+    ] = None,
+) -> None:
+    """Train a biLM from texts, or train one on: domain adaptation without labels.
+
+    Texts are tokenised once, into OUTPUT/corpus. OUTPUT/model-best is the model of the lowest held-out perplexity,
+    OUTPUT/model-last the last one; OUTPUT/log.jsonl tells how it went. The same command goes on with a run that was
+    stopped or killed. Settings of the config can be given as options.
+
+    \b
+    Examples:
+      python -m spacy elmo pretrain configs/pretrain_sm.cfg -o OUT --paths.train texts/ --paths.heldout heldout.txt
+      python -m spacy elmo pretrain configs/pretrain_sm.cfg -o OUT --paths.train "shards/*.jsonl.zst" --nlp.lang da
+      python -m spacy elmo pretrain configs/pretrain_finetune.cfg -o OUT --init-from en_elmo_sm --paths.train reports/
+      torchrun --nproc-per-node 4 -m spacy elmo pretrain configs/pretrain_sm.cfg -o OUT --paths.train texts/
+    """
+    overrides = parse_config_overrides(context.args)
+    import_code(code)
+    with failing():
+        from ..pretraining.run import pretrain as run
+
+        model = run(config, output, overrides, init_from)
+    if os.environ.get("RANK", "0") == "0":
+        msg.good(f"Wrote {model}")

@@ -1,0 +1,68 @@
+"""What lies beside a biLM that was trained here: what prediction needs, and vectors do not."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from thinc.api import Config
+
+from ..checkpoints import CheckpointError
+from .corpus import MARKS
+
+SOFTMAX_FILE = "softmax.safetensors"
+VOCABULARY_FILE = "vocabulary.json"
+TRAINING_FILE = "training.json"
+CONFIG_FILE = "pretraining.cfg"
+
+
+def present(directory: Path) -> list[Path]:
+    """Those of the files that are there."""
+    names = (SOFTMAX_FILE, VOCABULARY_FILE, TRAINING_FILE, CONFIG_FILE)
+    return [directory / name for name in names if (directory / name).exists()]
+
+
+def read_vocabulary(directory: Path) -> list[str] | None:
+    """The words that a model predicts; None where there are none. Raises CheckpointError where the file is no list of
+    words beginning with the three marks.
+    """
+    path = directory / VOCABULARY_FILE
+    words = _read_json(path)
+    if words is None:
+        return None
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise CheckpointError(f"{path}: not a vocabulary, which is a JSON list of words.")
+    if words[: len(MARKS)] != list(MARKS):
+        raise CheckpointError(f"{path}: not a vocabulary, for it does not begin with {', '.join(MARKS)}.")
+    return words
+
+
+def read_facts(directory: Path) -> dict[str, Any] | None:
+    """The facts of a model's training; None where there are none. Raises CheckpointError where the file is no JSON
+    object.
+    """
+    path = directory / TRAINING_FILE
+    facts = _read_json(path)
+    if facts is not None and not isinstance(facts, dict):
+        raise CheckpointError(f"{path}: not the facts of a training, which are a JSON object.")
+    return facts
+
+
+def read_nlp_config(directory: Path) -> dict[str, Any]:
+    """The tokenizer and sentence rule that a model was trained with, for `tokenize`. Raises CheckpointError where the
+    model does not say.
+    """
+    path = directory / CONFIG_FILE
+    try:
+        config = Config().from_disk(path)
+        return {"nlp": config["nlp"], "components": config.get("components", {})}
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path}: does not say how texts become words ({error}).") from None
+
+
+def _read_json(path: Path) -> Any:
+    if not path.exists():
+        return None
+    try:
+        return json.loads(path.read_text("utf8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: not readable as JSON ({error}).") from None

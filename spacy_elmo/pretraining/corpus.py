@@ -1,0 +1,187 @@
+"""A prepared corpus: a directory of arrays that are mapped into memory, not read."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..bilm.characters import BEGIN_WORD, END_WORD, PAD, boundary_ids
+from .errors import CorpusError
+
+MANIFEST = "manifest.json"
+FORMAT = "spacy-elmo-corpus"
+FORMAT_VERSION = 1
+KEYS = {"fingerprint", "nlp", "sources", "n_words", "n_sentences", "n_shards", "files"}
+BEGIN_SENTENCE, END_SENTENCE, UNKNOWN = range(3)
+MARKS = ("<S>", "</S>", "<UNK>")
+
+IntArray = npt.NDArray[np.int64]
+TypeArray = npt.NDArray[np.int32]
+
+
+class Passages:
+    """Passages of text: documents, or runs of whole sentences of long ones.
+
+    A passage is an int32 array (rows,) of word types. Each of its sentences is <S> and then its words; </S> is implied.
+    """
+
+    def __init__(self, shards: Sequence[tuple[TypeArray, IntArray]]) -> None:
+        """shards: for each its rows, (n_rows,), and where in them passages begin, and the end, (n_passages + 1,)."""
+        self._shards = shards
+        self._firsts = np.cumsum([0] + [len(offsets) - 1 for _, offsets in shards])
+        self.rows: IntArray = np.concatenate([np.empty(0, np.int64), *(np.diff(offsets) for _, offsets in shards)])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, i: int) -> TypeArray:
+        """The passage at an index from 0 on, as a view into the mapped file."""
+        if not 0 <= i < len(self):
+            raise IndexError(f"passage {i} of {len(self)}")
+        shard = int(np.searchsorted(self._firsts, i, side="right")) - 1
+        tokens, offsets = self._shards[shard]
+        local = i - self._firsts[shard]
+        return tokens[offsets[local] : offsets[local + 1]]
+
+
+class WordTable:
+    """The distinct words of a corpus, each with its number, its type."""
+
+    def __init__(self, characters: npt.NDArray[np.uint8], offsets: IntArray) -> None:
+        """characters: the words' UTF-8, one after another; offsets: where each begins, and the end, (n_types + 1,)."""
+        self._characters = characters
+        self._offsets = offsets
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    def word(self, i: int) -> str:
+        return self._characters[self._offsets[i] : self._offsets[i + 1]].tobytes().decode("utf8")
+
+    def first(self, n: int) -> list[str]:
+        """The words of types 0 to n - 1."""
+        text = self._characters[: self._offsets[n]].tobytes()
+        return [text[start:end].decode("utf8") for start, end in pairwise(self._offsets[: n + 1].tolist())]
+
+    def character_ids(self, types: npt.NDArray[np.integer], max_characters: int) -> IntArray:
+        """Character ids of words, shape (n, max_characters), for types of shape (n,): the same as of
+        `bilm.characters.word_ids`, and of `boundary_ids` for <S> and </S>.
+        """
+        ids = np.full((len(types), max_characters), PAD, dtype=np.int64)
+        ids[:, 0] = BEGIN_WORD
+        starts = self._offsets[types]
+        lengths = np.minimum(self._offsets[np.asarray(types) + 1] - starts, max_characters - 2)
+        columns = np.arange(lengths.max(initial=0))
+        rows, inside = np.nonzero(columns < lengths[:, None])
+        ids[rows, inside + 1] = self._characters[starts[rows] + inside] + np.int64(1)
+        ids[np.arange(len(types)), lengths + 1] = END_WORD
+        for mark, mark_ids in zip((BEGIN_SENTENCE, END_SENTENCE), boundary_ids(max_characters), strict=True):
+            ids[types == mark] = mark_ids
+        return ids
+
+
+class Corpus:
+    """A corpus made by `prepare`.
+
+    fingerprint: of what it holds; the same only for the same passages of the same words, tokenised by the same config.
+    n_words: words of the training part. Neither sentence boundaries nor whitespace count.
+    counts: int64 (n_types,): how often each type occurs in the training part; for <S> and </S>, the sentences.
+    train, heldout: see `Passages`.
+    words: all types: "<S>", "</S>", "<UNK>", then the words by descending count, and among equals by their own order.
+        A word of the texts that looks like one of the three marks has a type of its own.
+    """
+
+    def __init__(
+        self,
+        fingerprint: str,
+        n_words: int,
+        counts: IntArray,
+        train: Passages,
+        heldout: Passages,
+        words: WordTable,
+    ) -> None:
+        self.fingerprint = fingerprint
+        self.n_words = n_words
+        self.counts = counts
+        self.train = train
+        self.heldout = heldout
+        self.words = words
+
+    @classmethod
+    def open(cls, directory: Path) -> "Corpus":
+        """Open a prepared corpus. Its files are checked against their digests, then mapped into memory.
+
+        Raises CorpusError where the directory holds none, or one of another version, or files are missing or damaged.
+        """
+        manifest = read_manifest(directory)
+        files = {name: _map(directory / name, record) for name, record in manifest["files"].items()}
+        return cls(
+            fingerprint=manifest["fingerprint"],
+            n_words=manifest["n_words"],
+            counts=files["words.counts.npy"],
+            train=Passages([_shard(files, f"shard-{i:05}") for i in range(manifest["n_shards"])]),
+            heldout=Passages([_shard(files, "heldout")]),
+            words=WordTable(files["words.utf8.npy"], files["words.offsets.npy"]),
+        )
+
+    def vocabulary(self, min_count: int, max_size: int | None) -> list[str]:
+        """The words that a language model predicts: "<S>", "</S>", "<UNK>", and of the others the first, those that
+        occur at least `min_count` times, at most `max_size` in all. The index of a word is its type.
+        """
+        if min_count < 1:
+            raise ValueError(f"min_count is {min_count}; it has to be 1 or more.")
+        n_words = int(np.searchsorted(-self.counts[len(MARKS) :], -min_count, side="right"))
+        size = len(MARKS) + n_words
+        if max_size is not None:
+            if max_size <= len(MARKS):
+                raise ValueError(f"max_size is {max_size}; the marks {', '.join(MARKS)} alone take {len(MARKS)}.")
+            size = min(size, max_size)
+        return self.words.first(size)
+
+
+def read_manifest(directory: Path) -> dict[str, Any]:
+    """The manifest of a prepared corpus. Raises CorpusError where there is none, or one of another version."""
+    path = directory / MANIFEST
+    try:
+        manifest = json.loads(path.read_text("utf8"))
+    except FileNotFoundError:
+        raise CorpusError(f"{directory}: not a prepared corpus, it has no {MANIFEST}.") from None
+    except (OSError, ValueError) as error:
+        raise CorpusError(f"{path}: not readable as JSON ({error}). {_AGAIN}") from None
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise CorpusError(f"{path}: not the manifest of a prepared corpus (its 'format' is not '{FORMAT}').")
+    if manifest.get("format_version") != FORMAT_VERSION:
+        raise CorpusError(
+            f"{path}: format version {manifest.get('format_version')!r}, but this spacy-elmo reads version "
+            f"{FORMAT_VERSION}. Prepare the corpus again, in another directory."
+        )
+    if missing := sorted(KEYS - manifest.keys()):
+        raise CorpusError(f"{path}: damaged, the keys {', '.join(missing)} are missing. {_AGAIN}")
+    return manifest
+
+
+def _map(path: Path, record: dict[str, Any]) -> Any:
+    try:
+        size = path.stat().st_size
+        if size != record["size"]:
+            raise CorpusError(f"{path}: {size} bytes long, where {record['size']} were written. {_AGAIN}")
+        # Not only its header: a type out of range in the middle would end a training run hours later.
+        if hashlib.sha256(np.memmap(path, mode="r").data).hexdigest() != record["sha256"]:
+            raise CorpusError(f"{path}: damaged, its contents are not those that were written. {_AGAIN}")
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise CorpusError(f"{path}: no such file; the corpus is incomplete. {_AGAIN}") from None
+    except OSError as error:
+        raise CorpusError(f"{path}: not readable ({error}).") from None
+
+
+_AGAIN = "Remove the corpus directory, and prepare the corpus again."
+
+
+def _shard(files: dict[str, Any], name: str) -> tuple[TypeArray, IntArray]:
+    return files[f"{name}.tokens.npy"], files[f"{name}.passages.npy"]

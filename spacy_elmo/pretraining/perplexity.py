@@ -1,0 +1,108 @@
+"""How well a language model predicts texts it has not seen, without any sampling."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..bilm import BiLMState
+from ..bilm.engine import batches, run_layers
+from ..bilm.words import WordTypes
+from .corpus import UNKNOWN
+from .language_model import LanguageModel
+
+
+@dataclass(frozen=True)
+class SentenceScore:
+    """Log-probabilities of one sentence in nats, natural logarithms, by the softmax over the whole vocabulary.
+
+    forward: of each word given those before it, and last of the sentence's end, shape (n_words + 1,) float32.
+    backward: of the sentence's beginning given all words, then of each word given those after it, same shape.
+    n_unknown: words that are not in the vocabulary, predicted as <UNK>.
+    """
+
+    forward: npt.NDArray[np.float32]
+    backward: npt.NDArray[np.float32]
+    n_unknown: int
+
+    @property
+    def perplexity(self) -> "Perplexity":
+        return Perplexity.of([self])
+
+
+@dataclass(frozen=True)
+class Perplexity:
+    """exp of the mean negative log-probability of a prediction; the words and one sentence boundary each count.
+
+    average: exp of the mean of both directions' means.
+    n_predictions: in each direction.
+    n_unknown: words among them that are not in the vocabulary. Predicting <UNK> is easier than predicting a word, so
+        perplexities compare only between models of one vocabulary, on one tokenisation.
+    """
+
+    forward: float
+    backward: float
+    n_predictions: int
+    n_unknown: int
+
+    @property
+    def average(self) -> float:
+        return math.sqrt(self.forward * self.backward)
+
+    @classmethod
+    def of(cls, scores: Sequence[SentenceScore]) -> "Perplexity":
+        """Raises ValueError where there is nothing to predict."""
+        sums = np.sum([totals(score) for score in scores], axis=0) if scores else np.zeros(4)
+        return cls.from_totals(sums.tolist())
+
+    @classmethod
+    def from_totals(cls, sums: Sequence[float]) -> "Perplexity":
+        """From the sums of `totals`."""
+        forward, backward, n_predictions, n_unknown = sums
+        if not n_predictions:
+            raise ValueError("There is no perplexity of no text.")
+        return cls(_exp(-forward / n_predictions), _exp(-backward / n_predictions), int(n_predictions), int(n_unknown))
+
+
+def totals(score: SentenceScore) -> tuple[float, float, int, int]:
+    """Summed log-probabilities forward and backward, predictions, unknown words: what adds up over sentences."""
+    return float(score.forward.sum()), float(score.backward.sum()), len(score.forward), score.n_unknown
+
+
+def score(model: LanguageModel, sentences: Sequence[Sequence[str]]) -> list[SentenceScore]:
+    """Score tokenised sentences, each alone and from a fresh state, exactly as `BiLM.embed` reads them."""
+    numbers = {word: i for i, word in enumerate(model.vocabulary)}
+    results: dict[int, SentenceScore] = {}
+    # An empty sentence still has an end to predict; its length of 1 keeps it among the others.
+    for batch in batches([max(1, len(sentence)) for sentence in sentences]):
+        results.update(zip(batch, _score_batch(model, [sentences[i] for i in batch], numbers), strict=True))
+    return [results[i] for i in range(len(sentences))]
+
+
+def _score_batch(
+    model: LanguageModel, sentences: Sequence[Sequence[str]], numbers: dict[str, int]
+) -> list[SentenceScore]:
+    config = model.bilm.config
+    types = WordTypes.of(sentences, config.max_characters)
+    layers, _ = run_layers(model.bilm, types, BiLMState.zeros(config, len(sentences), model.bilm.device))
+    classes = [[0, *(numbers.get(word, UNKNOWN) for word in sentence), 1] for sentence in sentences]
+    ends = np.cumsum([0, *types.lengths])
+    results = []
+    for start, end, targets in zip(ends, ends[1:], classes, strict=False):
+        forward, backward = layers[-1, start:end].chunk(2, dim=1)
+        wanted = torch.tensor(targets, device=model.bilm.device)
+        results.append(
+            SentenceScore(
+                forward=model.softmax.log_probabilities(forward[:-1], wanted[1:]).cpu().numpy(),
+                backward=model.softmax.log_probabilities(backward[1:], wanted[:-1]).cpu().numpy(),
+                n_unknown=targets.count(UNKNOWN),
+            )
+        )
+    return results
+
+
+def _exp(nats: float) -> float:
+    return math.exp(nats) if nats < 700 else math.inf

@@ -1,0 +1,164 @@
+"""A pretraining run, from a config to a model."""
+
+import os
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from spacy.language import Language
+from spacy.util import registry
+from thinc.api import Config
+
+from ..bilm import BiLM
+from ..checkpoints import load_bilm
+from .companions import CONFIG_FILE, SOFTMAX_FILE
+from .config import PretrainingConfig, read_config
+from .corpus import Corpus
+from .distributed import Ranks, joined_ranks
+from .errors import ConfigError, RunError
+from .files import load_language_model
+from .language_model import LanguageModel
+from .prepare import prepare
+from .progress import Progress
+from .tokenize import load_nlp
+from .trainer import Trainer
+
+# What may change when a run goes on: it does not touch the weights, or is checked in another way (the corpus's paths).
+FREE_TO_CHANGE = ("paths.", "system.device", "system.workers", "training.checkpoints.", "training.logger.")
+
+
+def pretrain(
+    config_path: Path, output: Path, overrides: Mapping[str, Any] | None = None, init_from: Any = None
+) -> Path:
+    """Train a biLM as a config says. A run that has begun in `output` goes on from its last checkpoint.
+
+    overrides: by dotted name, such as {"training.batch_size": 64}.
+    init_from: a model to go on from, whatever `load_bilm` loads; takes the place of the config's `initialize.source`.
+    RETURNS: the directory of the model, `output`/model-last; `output`/model-best is the one of the lowest perplexity.
+    Raises ConfigError, CorpusError, CheckpointError, RunError; each says what to change. See `Trainer.run`.
+    """
+    config, source = read_config(config_path, overrides or {}, init_from)
+    nlp_config = {"nlp": config.nlp, "components": config.components}
+    nlp = load_nlp(nlp_config)  # so that a fault in it shows at once
+    logger = _resolve_logger(config)
+    with joined_ranks(config.system.device) as ranks:
+        _check_config(source, output, ranks)
+        corpus = _shared_corpus(config, nlp_config, output / "corpus", ranks)
+        vocabulary = corpus.vocabulary(config.vocabulary.min_count, config.vocabulary.max_size)
+        trainer = Trainer(_new_model(config, vocabulary, ranks.device), corpus, config, source, output, ranks)
+        trainer.resume()
+        progress = None
+        if ranks.is_first:
+            nlp.config = _config_for_loggers(nlp, source, trainer)
+            progress = Progress(output, trainer.total_steps, trainer.standing.step, logger, nlp)
+        with progress or nullcontext():
+            trainer.run(progress)
+        ranks.barrier()
+    return output / "model-last"
+
+
+def _check_config(source: Config, output: Path, ranks: Ranks) -> None:
+    """Keep the config beside the run, and hold later starts against it."""
+    path = output / CONFIG_FILE
+    if path.exists():
+        before, now = _flat(Config().from_disk(path)), _flat(source)
+        changed = [key for key in sorted(before | now) if before.get(key) != now.get(key)]
+        if changed := [key for key in changed if not key.startswith(FREE_TO_CHANGE)]:
+            changes = "; ".join(f"{key} was {before.get(key)!r} and is {now.get(key)!r}" for key in changed)
+            raise RunError(
+                f"{output} holds a run with another config: {changes}. Go on with the config it has ({path}), or give "
+                f"another --output."
+            )
+    ranks.barrier()
+    if ranks.is_first and not path.exists():
+        output.mkdir(parents=True, exist_ok=True)
+        source.to_disk(path)
+    ranks.barrier()
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _shared_corpus(config: PretrainingConfig, nlp_config: dict[str, Any], directory: Path, ranks: Ranks) -> Corpus:
+    """The corpus, prepared by one rank where all see the same disk, and by one rank a machine where they do not."""
+
+    def prepared() -> Corpus:
+        return prepare(
+            _paths(config.paths.train),
+            None if config.paths.heldout is None else _paths(config.paths.heldout),
+            nlp_config,
+            directory,
+            n_workers=config.system.workers or os.cpu_count() or 1,
+            show_progress=ranks.is_first,
+        )
+
+    if ranks.is_first:
+        prepared()
+    ranks.barrier()
+    if ranks.local_rank == 0:
+        prepared()
+    ranks.barrier()
+    corpus = Corpus.open(directory)
+    if not ranks.all_equal(corpus.fingerprint):
+        raise RunError(f"The machines have prepared different corpora in {directory}: give all of them the same texts.")
+    return corpus
+
+
+def _paths(paths: str | list[str]) -> list[Path]:
+    return [Path(path) for path in ([paths] if isinstance(paths, str) else paths)]
+
+
+def _new_model(config: PretrainingConfig, vocabulary: list[str], device: torch.device) -> LanguageModel:
+    torch.manual_seed(config.system.seed)
+    source = config.initialize.source
+    if source is None:
+        return LanguageModel(BiLM(config.bilm_config()).to(device), vocabulary)
+    bilm = load_bilm(source, device)
+    found = bilm.config.to_dict()
+    for key, value in config.model.items():
+        if key not in found:
+            raise ConfigError(f"model.{key} is unknown. The known ones are {', '.join(found)}.")
+        if getattr(config.bilm_config(), key) != getattr(bilm.config, key):
+            raise ConfigError(f"model.{key} is {value!r}, but in {source} it is {found[key]!r}. Leave [model] empty.")
+    bilm.char_cnn.requires_grad_(not config.initialize.freeze_char_cnn)
+    model = LanguageModel(bilm.train(), vocabulary)
+    if isinstance(source, str) and (Path(source) / SOFTMAX_FILE).exists():
+        _take_over_softmax(model, load_language_model(source, device))
+    return model
+
+
+@torch.no_grad()
+def _take_over_softmax(model: LanguageModel, source: LanguageModel) -> None:
+    """Begin with what the source's softmax knows of the words that both vocabularies have."""
+    numbers = {word: i for i, word in enumerate(source.vocabulary)}
+    shared = [(i, numbers[word]) for i, word in enumerate(model.vocabulary) if word in numbers]
+    ours, theirs = (torch.tensor(column) for column in zip(*shared, strict=True))
+    model.softmax.weight[ours] = source.softmax.weight[theirs]
+    model.softmax.bias[ours] = source.softmax.bias[theirs]
+
+
+def _resolve_logger(config: PretrainingConfig) -> Any:
+    logger = config.training.logger
+    return registry.resolve({"logger": logger})["logger"] if logger else None
+
+
+def _config_for_loggers(nlp: Language, source: Config, trainer: Trainer) -> Config:
+    """spaCy's loggers read from the config of a pipeline what there is to show: no scores of components, here."""
+    for name in nlp.pipe_names:
+        nlp.remove_pipe(name)
+    config = Config(nlp.config).copy()
+    config.update({key: value for key, value in source.items() if key not in ("nlp", "components", "training")})
+    config["training"] = {
+        **config["training"],
+        **source.get("training", {}),
+        "max_steps": trainer.total_steps,
+        "eval_frequency": trainer.settings.evaluation.every,
+        "score_weights": {},
+    }
+    return config

@@ -1,0 +1,119 @@
+"""The output softmax over the vocabulary, shared by both directions, and its loss against all words or a sample."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from .sampler import Negatives
+
+# Elements of a chunk of logits: small enough to stay in a processor's cache between the passes over it.
+CHUNK_ELEMENTS = 2**21
+
+
+class Softmax(nn.Module):
+    """weight: (n_classes, projection_dim). bias: (n_classes,)."""
+
+    def __init__(self, n_classes: int, projection_dim: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(n_classes, projection_dim))
+        self.bias = nn.Parameter(torch.zeros(n_classes))
+        # As bilm-tf: the logits of a fresh model are of the order of 1.
+        nn.init.normal_(self.weight, std=projection_dim**-0.5)
+
+    @property
+    def n_classes(self) -> int:
+        return len(self.bias)
+
+    def forward(self, hidden: Tensor, targets: Tensor, negatives: Negatives | None = None) -> Tensor:
+        """The mean cross-entropy in nats, a scalar.
+
+        hidden: (n, projection_dim). targets: (n,) int64 class numbers.
+        negatives: None for the exact loss over all classes. Otherwise the sampled softmax (Jean et al. 2015): each
+            true class against the negatives, logits corrected by the log of the expected counts, and negatives that
+            happen to be a row's true class left out of its sum. An estimate for training; not a perplexity.
+        """
+        true_weight, true_bias = F.embedding(targets, self.weight), self.bias[targets]
+        weight: Tensor = self.weight
+        bias: Tensor = self.bias
+        hits = targets
+        if negatives is not None:
+            device = self.weight.device
+            classes = torch.from_numpy(negatives.classes).to(device)
+            correction = torch.from_numpy(negatives.expected_counts).to(device).log()
+            weight, bias = self.weight[classes], self.bias[classes] - correction[classes]
+            true_bias = true_bias - correction[targets]
+            hits = _hits(targets, classes, self.n_classes)
+        true_logits = (hidden * true_weight).sum(dim=1) + true_bias
+        return _CrossEntropy.apply(hidden, true_logits, weight, bias, hits)
+
+    @torch.no_grad()
+    def log_probabilities(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """log P(target) over the whole vocabulary in nats, shape (n,)."""
+        rows = max(1, CHUNK_ELEMENTS // self.n_classes)
+        parts = []
+        for h, target in zip(hidden.split(rows), targets.split(rows), strict=True):
+            logits = F.linear(h, self.weight, self.bias)
+            parts.append(logits.gather(1, target[:, None])[:, 0] - logits.logsumexp(dim=1))
+        return torch.cat(parts) if parts else hidden.new_zeros(0)
+
+
+def _hits(targets: Tensor, classes: Tensor, n_classes: int) -> Tensor:
+    """Where each target stands among the negatives, -1 for nowhere. Shape (n,)."""
+    place = torch.full((n_classes,), -1, device=targets.device)
+    place[classes] = torch.arange(len(classes), device=targets.device)
+    return place[targets]
+
+
+class _CrossEntropy(torch.autograd.Function):
+    """mean(log(exp(true) + sum_k exp(hidden @ weight_k + bias_k)) - true), the sum without each row's hit.
+
+    The logits, the largest array of a training step, exist one chunk at a time: each chunk's gradients are made at
+    once in the forward pass, while its probabilities are at hand, and only scaled in the backward pass.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, true_logits: Tensor, weight: Tensor, bias: Tensor, hits: Tensor) -> Tensor:
+        dtype = hidden.dtype
+        if torch.is_autocast_enabled(hidden.device.type):
+            dtype = torch.get_autocast_dtype(hidden.device.type)
+        product_hidden, product_weight = hidden.to(dtype), weight.to(dtype)
+        n, scale = len(hidden), 1 / len(hidden)
+        loss = true_logits.new_zeros(())
+        d_hidden, d_true = torch.empty_like(hidden), torch.empty_like(true_logits)
+        d_weight, d_bias = torch.zeros_like(weight), torch.zeros_like(bias)
+        size = max(1, CHUNK_ELEMENTS // len(weight))
+        for start in range(0, n, size):
+            rows = slice(start, start + size)
+            logits = _logits(product_hidden[rows], product_weight, bias)
+            _remove(logits, hits[rows])
+            true = true_logits[rows]
+            normaliser = torch.logaddexp(logits.logsumexp(dim=1), true)
+            loss += (normaliser - true).sum()
+            d_logits = logits.sub_(normaliser[:, None]).exp_()
+            d_true[rows] = (true - normaliser).exp_().sub_(1)
+            d_bias += d_logits.sum(dim=0)
+            product = d_logits.to(dtype)
+            d_hidden[rows] = product @ product_weight
+            d_weight += product.t() @ product_hidden[rows]
+        ctx.save_for_backward(*(gradient.mul_(scale) for gradient in (d_hidden, d_true, d_weight, d_bias)))
+        return loss * scale
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_loss: Tensor) -> tuple[Tensor | None, ...]:
+        return (*(gradient * d_loss for gradient in ctx.saved_tensors), None)
+
+
+def _logits(hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    if hidden.dtype == bias.dtype:
+        return torch.addmm(bias, hidden, weight.t())
+    return (hidden @ weight.t()).to(bias.dtype).add_(bias)
+
+
+def _remove(logits: Tensor, hits: Tensor) -> None:
+    """Take each row's hit out of its sum."""
+    rows = torch.nonzero(hits >= 0)[:, 0]
+    logits[rows, hits[rows]] = -torch.inf

@@ -1,0 +1,316 @@
+"""The training loop: windows in, updates, checkpoints and evaluations out."""
+
+import math
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from thinc.api import Config
+from torch import Tensor
+
+from ..bilm import BiLMState
+from .config import PretrainingConfig
+from .corpus import BEGIN_SENTENCE, Corpus
+from .distributed import Ranks
+from .errors import RunError
+from .files import save_language_model
+from .language_model import LanguageModel
+from .optimizer import Optimizer
+from .perplexity import Perplexity, score, totals
+from .progress import Progress
+from .randomness import Purpose, dropout_factors, generator
+from .sampler import LogUniformSampler, Negatives
+from .snapshots import Snapshots
+from .windows import Windows
+
+BEST, LAST = "model-best", "model-last"
+# The loss that divergence is judged by is an average over about so many steps.
+SMOOTHING = 50
+# A loss so many nats above its lowest is no noise: each nat is a factor of e in perplexity.
+DIVERGENCE = 2.0
+
+
+@dataclass
+class Standing:
+    """Where a run stands, beside its tensors.
+
+    best_step, best_perplexity: of the best evaluation so far; stale: evaluations since it.
+    loss, lowest_loss: smoothed. seconds: spent training, in all processes that this run has had.
+    """
+
+    step: int = 0
+    best_step: int = 0
+    best_perplexity: float = math.inf
+    stale: int = 0
+    loss: float = math.nan
+    lowest_loss: float = math.inf
+    seconds: float = 0.0
+
+
+class Trainer:
+    """Trains a language model on a corpus. One trainer a rank, all in step.
+
+    output: directory for checkpoints, logs and models; written by the first rank alone.
+    source: the config as it was read, to be saved with the models.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        corpus: Corpus,
+        config: PretrainingConfig,
+        source: Config,
+        output: Path,
+        ranks: Ranks,
+    ) -> None:
+        self.model, self.corpus, self.config, self.source = model, corpus, config, source
+        self.output, self.ranks = output, ranks
+        settings = self.settings = config.training
+        n_lanes = settings.batch_size * ranks.size
+        first = settings.batch_size * ranks.rank
+        self.windows = Windows(
+            corpus,
+            len(model.vocabulary),
+            model.bilm.config.max_characters,
+            seed=config.system.seed,
+            unroll=settings.unroll,
+            n_lanes=n_lanes,
+            lanes=range(first, first + settings.batch_size),
+        )
+        self.tokens_per_step = n_lanes * settings.unroll
+        limits = [settings.max_steps, settings.max_epochs * self.windows.n_windows]
+        self.total_steps = min(limit for limit in limits if limit)
+        # With fewer than twice as many words as negatives, all of them are exact and cost no more.
+        sampled = 2 * settings.negatives <= len(model.vocabulary)
+        self.sampler = LogUniformSampler(len(model.vocabulary), settings.negatives) if sampled else None
+        self.optimizer = Optimizer(model, settings.optimizer, self.total_steps)
+        self.snapshots = Snapshots(output / "checkpoints", settings.checkpoints.keep)
+        self.state = BiLMState.zeros(model.bilm.config, settings.batch_size, ranks.device)
+        self.standing = Standing()
+        self.heldout = list(_sentences(corpus, settings.evaluation.max_words))
+        self._parallel = ranks.wrap(model)
+        self._saved_at = time.monotonic()
+        self._signal = 0
+        self._recent: list[tuple[float, float]] = []  # loss and seconds of the steps since the last line of the log
+
+    # What a run goes on from
+
+    def resume(self) -> bool:
+        """Take up the newest snapshot, if there is one. Raises RunError where it is of another corpus or batch."""
+        steps = self.snapshots.steps()
+        if not steps:
+            return False
+        tensors, facts = self.snapshots.read(steps[-1])
+        for key, value in self._identity().items():
+            if facts["identity"][key] != value:
+                raise RunError(
+                    f"The checkpoints in {self.snapshots.directory} were made with {key} {facts['identity'][key]!r}, "
+                    f"but now it is {value!r}. Go on with what they were made with, or give another --output."
+                )
+        self.model.load_state_dict(_under("model.", tensors))
+        self.optimizer.load_state(_under("optimizer.", tensors), steps[-1])
+        lanes, device = self.windows.lanes, self.ranks.device
+        self.state = BiLMState(
+            tensors["state.hidden"][:, :, lanes.start : lanes.stop].to(device),
+            tensors["state.cell"][:, :, lanes.start : lanes.stop].to(device),
+        )
+        self.standing = Standing(**facts["standing"])
+        return True
+
+    def _identity(self) -> dict[str, Any]:
+        """What has to be the same for a run to go on."""
+        return {"corpus": self.corpus.fingerprint, "sequences in all": self.tokens_per_step // self.settings.unroll}
+
+    def _save(self) -> None:
+        hidden, cell = self.ranks.gather(self.state.hidden, dim=2), self.ranks.gather(self.state.cell, dim=2)
+        if self.ranks.is_first:
+            tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+            tensors |= {f"optimizer.{name}": tensor for name, tensor in self.optimizer.state().items()}
+            tensors |= {"state.hidden": hidden, "state.cell": cell}
+            facts = {"identity": self._identity(), "standing": asdict(self.standing)}
+            self.snapshots.write(self.standing.step, tensors, facts)
+        self._saved_at = time.monotonic()
+
+    # The loop
+
+    @property
+    def finished(self) -> bool:
+        patience = self.settings.patience
+        return self.standing.step >= self.total_steps or bool(patience and self.standing.stale >= patience)
+
+    def run(self, progress: Progress | None) -> None:
+        """Train to the end. progress: of the first rank; None for the others.
+
+        Raises RunError where the loss is not finite or grows for good, where a checkpoint cannot be written, and, after
+        one was written, where the process is asked to end (SIGTERM, SIGINT).
+        """
+        with self._signals():
+            while not self.finished:
+                saving, stopping = self._step(progress)
+                if self.standing.step % self.settings.evaluation.every == 0 or self.standing.step == self.total_steps:
+                    self._evaluate(progress)
+                if saving or stopping or self.finished:
+                    self._save()
+                if stopping:
+                    raise RunError(
+                        f"Stopped at step {self.standing.step:,} because a signal asked for it. All is saved: the same "
+                        f"command goes on from here."
+                    )
+        if self.ranks.is_first:
+            self._write_model(LAST)
+
+    def _step(self, progress: Progress | None) -> tuple[bool, bool]:
+        """One update. RETURNS: whether a snapshot is due, and whether to stop; the same on all ranks."""
+        standing, settings, started = self.standing, self.settings, time.monotonic()
+        epoch, number = divmod(standing.step, self.windows.n_windows)
+        window = self.windows.window(epoch, number)
+        with torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+            loss, self.state = self._parallel(window, self.state, self._negatives(), self._keep())
+        loss.backward()
+        total, due, stop = self.ranks.sum([float(loss.detach()), float(self._is_due()), float(self._signal)])
+        norm = self.optimizer.clip()
+        self._check(total / self.ranks.size, norm)
+        rate = self.optimizer.apply(standing.step)
+        standing.step += 1
+        seconds = time.monotonic() - started
+        standing.seconds += seconds
+        self._recent.append((total / self.ranks.size, seconds))
+        if progress:
+            progress.advance()
+            if standing.step % settings.log_every == 0 or standing.step == self.total_steps:
+                progress.train({**self._record(), **self._pace(), "learn_rate": rate, "grad_norm": norm})
+                self._recent = []
+        return bool(due), bool(stop)
+
+    def _negatives(self) -> Negatives | None:
+        if self.sampler is None:
+            return None
+        return self.sampler.draw(generator(self.config.system.seed, self.standing.step, Purpose.NEGATIVES))
+
+    def _keep(self) -> Tensor | None:
+        if not self.settings.dropout:
+            return None
+        seed, step, settings = self.config.system.seed, self.standing.step, self.settings
+        size = self.model.masked_size
+        factors = dropout_factors(seed, step, self.windows.lanes, settings.unroll, size, settings.dropout)
+        return torch.from_numpy(factors).to(self.ranks.device)
+
+    def _is_due(self) -> bool:
+        """Whether to save after this step. Minutes are the first rank's, for clocks differ."""
+        settings = self.settings.checkpoints
+        by_steps = settings.every_steps and (self.standing.step + 1) % settings.every_steps == 0
+        by_minutes = settings.every_minutes and time.monotonic() - self._saved_at >= 60 * settings.every_minutes
+        return self.ranks.is_first and bool(by_steps or by_minutes)
+
+    def _check(self, loss: float, norm: float) -> None:
+        """Before an update: has training gone wrong?"""
+        standing = self.standing
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise RunError(self._gone_wrong(f"the loss is {loss} and the gradient's norm {norm}"))
+        weight = 1 / min(standing.step + 1, SMOOTHING)
+        standing.loss = loss if standing.step == 0 else standing.loss + weight * (loss - standing.loss)
+        standing.lowest_loss = min(standing.lowest_loss, standing.loss)
+        if standing.loss > standing.lowest_loss + DIVERGENCE:
+            raise RunError(
+                self._gone_wrong(f"the loss has risen from {standing.lowest_loss:.2f} to {standing.loss:.2f} nats")
+            )
+
+    def _gone_wrong(self, what: str) -> str:
+        settings = self.settings.optimizer
+        steps = self.snapshots.steps()
+        kept = f"The last good checkpoint, of step {steps[-1]:,}, is kept. " if steps else ""
+        return (
+            f"Training diverged at step {self.standing.step:,}: {what}. {kept}Lower training.optimizer.learn_rate (now "
+            f"{settings.learn_rate}) or training.optimizer.grad_clip (now {settings.grad_clip}), or raise "
+            f"training.optimizer.warmup_steps (now {settings.warmup_steps}), and train into another --output, from the "
+            f"start or with --init-from {self.output / BEST}."
+        )
+
+    # Evaluation and output
+
+    def _evaluate(self, progress: Progress | None) -> None:
+        if not self.heldout:
+            return
+        mine = score(self.model, self.heldout[self.ranks.rank :: self.ranks.size])
+        sums = np.sum([totals(one) for one in mine], axis=0) if mine else np.zeros(4)
+        perplexity = Perplexity.from_totals(self.ranks.sum(sums.tolist()))
+        standing = self.standing
+        if perplexity.average < standing.best_perplexity:
+            standing.best_step, standing.best_perplexity, standing.stale = standing.step, perplexity.average, 0
+            if self.ranks.is_first:
+                self._write_model(BEST, perplexity)
+        else:
+            standing.stale += 1
+        if progress:
+            progress.evaluate({**self._record(), "loss": standing.loss, **_facts(perplexity)})
+
+    def _record(self) -> dict[str, Any]:
+        """What a line of the log says. A token is counted once, though both directions read it."""
+        standing = self.standing
+        return {
+            "step": standing.step,
+            "epoch": standing.step / self.windows.n_windows,
+            "tokens": standing.step * self.tokens_per_step,
+            "seconds": round(standing.seconds, 3),
+        }
+
+    def _pace(self) -> dict[str, float]:
+        """Mean loss and speed since the last line of the log."""
+        losses, seconds = np.array(self._recent).T
+        speed = len(losses) * self.tokens_per_step / seconds.sum()
+        return {"loss": float(losses.mean()), "tokens_per_second": float(speed)}
+
+    def _write_model(self, name: str, perplexity: Perplexity | None = None) -> None:
+        record = self._record()
+        facts = {key: record[key] for key in ("step", "epoch", "tokens")}
+        facts |= {"corpus_words": self.corpus.n_words, "vocabulary": len(self.model.vocabulary)}
+        facts |= _facts(perplexity) if perplexity else {}
+        save_language_model(self.model, self.output / name, self.source, facts)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """A first SIGTERM or SIGINT ends the run after the step at hand, a second one at once."""
+
+        def stop(number: int, _: Any) -> None:
+            self._signal = number
+            signal.signal(number, before[number])
+
+        before = {int(number): signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _facts(perplexity: Perplexity) -> dict[str, float]:
+    return {
+        "perplexity": perplexity.average,
+        "forward_perplexity": perplexity.forward,
+        "backward_perplexity": perplexity.backward,
+        "mean_log_probability": -math.log(perplexity.average),
+        "heldout_predictions": perplexity.n_predictions,
+        "heldout_unknown": perplexity.n_unknown,
+    }
+
+
+def _sentences(corpus: Corpus, max_words: int) -> Iterator[list[str]]:
+    """The held-out sentences, up to the one that completes `max_words`; all for 0."""
+    n_words = 0
+    for i in range(len(corpus.heldout)):
+        passage = corpus.heldout[i]
+        for sentence in np.split(passage, np.flatnonzero(passage == BEGIN_SENTENCE)[1:]):
+            if max_words and n_words >= max_words:
+                return
+            yield [corpus.words.word(number) for number in sentence[1:].tolist()]
+            n_words += len(sentence) - 1
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

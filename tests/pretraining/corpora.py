@@ -1,0 +1,62 @@
+"""Texts in files, corpora of them, and what words a corpus holds."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from spacy_elmo.pretraining.corpus import Corpus, Passages
+from spacy_elmo.pretraining.prepare import prepare
+
+ENGLISH: dict[str, Any] = {
+    "nlp": {"lang": "en", "pipeline": ["sentencizer"]},
+    "components": {"sentencizer": {"factory": "sentencizer"}},
+}
+TRAIN = [
+    "The cat sat on the mat. It didn't move!  Why?",
+    "A dog — naïve, 3 years old — ate the cat's fish 🐟.",
+    "   \t ",
+    "Das  Straßenfest\tin Köln;\u2028日本語のテキスト。",
+    "The the THE the cat.",
+]
+HELDOUT = ["The cat ate an ocelot.", "It sat. It sat on the fish."]
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes("".join(f"{line}\n" for line in lines).encode("utf8"))
+    return path
+
+
+def make(
+    directory: Path,
+    train: Sequence[Path],
+    heldout: Sequence[Path] | None,
+    nlp_config: dict[str, Any] = ENGLISH,
+    n_workers: int = 1,
+) -> Corpus:
+    return prepare(train, heldout, nlp_config, directory, n_workers=n_workers, show_progress=False)
+
+
+def make_from(directory: Path, train: Iterable[str], heldout: Iterable[str], **settings: Any) -> Corpus:
+    """A corpus of documents, under `directory`."""
+    train_path = write_lines(directory / "train.txt", train)
+    heldout_path = write_lines(directory / "heldout.txt", heldout)
+    return make(directory / "corpus", [train_path], [heldout_path], **settings)
+
+
+def sentences(corpus: Corpus, passages: Passages) -> list[list[list[str]]]:
+    """The words of each sentence of each passage."""
+    found: list[list[list[str]]] = []
+    for rows in passages:
+        found.append([])
+        for row in rows.tolist():
+            if row == 0:
+                found[-1].append([])
+            else:
+                found[-1][-1].append(corpus.words.word(row))
+    return found
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    """All files of a directory."""
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
