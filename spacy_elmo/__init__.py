@@ -11,16 +11,37 @@ from .about import __version__
 if TYPE_CHECKING:
     from .bilm import BiLM, BiLMConfig, BiLMState
     from .checkpoints import CheckpointError, load_bilm, save_bilm
+    from .pretraining.files import load_language_model
+    from .pretraining.language_model import LanguageModel
+    from .pretraining.perplexity import Perplexity, SentenceScore, score
 
-__all__ = ["BiLM", "BiLMConfig", "BiLMState", "CheckpointError", "__version__", "load_bilm", "save_bilm"]
+__all__ = [
+    "BiLM",
+    "BiLMConfig",
+    "BiLMState",
+    "CheckpointError",
+    "LanguageModel",
+    "Perplexity",
+    "SentenceScore",
+    "__version__",
+    "load_bilm",
+    "load_language_model",
+    "save_bilm",
+    "score",
+]
 
 _HOME = {
     "BiLM": ".bilm",
     "BiLMConfig": ".bilm",
     "BiLMState": ".bilm",
     "CheckpointError": ".checkpoints",
+    "LanguageModel": ".pretraining.language_model",
+    "Perplexity": ".pretraining.perplexity",
+    "SentenceScore": ".pretraining.perplexity",
     "load_bilm": ".checkpoints",
+    "load_language_model": ".pretraining.files",
     "save_bilm": ".checkpoints",
+    "score": ".pretraining.perplexity",
 }
 
 

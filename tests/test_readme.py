@@ -1,17 +1,29 @@
 """The README's promises that a program can check."""
 
 import re
+from pathlib import Path
 
 import pytest
+from thinc.api import Config
 
-from .conftest import REPOSITORY
+from spacy_elmo.pretraining.files import save_language_model
+from spacy_elmo.pretraining.language_model import LanguageModel
+
+from .conftest import REPOSITORY, random_bilm
 
 README = (REPOSITORY / "README.md").read_text("utf8")
 PYPROJECT = (REPOSITORY / "pyproject.toml").read_text("utf8")
 
 
 @pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL))
-def test_python_runs_and_prints_what_it_says(code: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_python_runs_and_prints_what_it_says(
+    code: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a model was trained before, as the README goes; a random one here."""
+    vocabulary = ["<S>", "</S>", "<UNK>", "A", "sentence", "."]
+    (tmp_path / "out").mkdir()
+    save_language_model(LanguageModel(random_bilm(), vocabulary), tmp_path / "out" / "model-best", Config(), {})
+    monkeypatch.chdir(tmp_path)
     exec(compile(code, "README.md", "exec"), {})
     printed = capsys.readouterr().out.splitlines()
     for line, comment in zip(printed, re.findall(r"print\(.*\)  # (.*)", code), strict=True):

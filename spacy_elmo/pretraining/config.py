@@ -170,9 +170,7 @@ class PretrainingConfig:
             raise ConfigError(f"[model] {error}") from None
 
 
-def read_config(
-    path: Path, overrides: Mapping[str, Any], init_from: Any = None
-) -> tuple[PretrainingConfig, Config]:
+def read_config(path: Path, overrides: Mapping[str, Any], init_from: Any = None) -> tuple[PretrainingConfig, Config]:
     """The settings, and the config as it was read, to be saved with the model.
 
     overrides: by dotted name, such as {"training.batch_size": 64}, for what the file has.

@@ -102,8 +102,15 @@ class Trainer:
     # What a run goes on from
 
     def resume(self) -> bool:
-        """Take up the newest snapshot, if there is one. Raises RunError where it is of another corpus or batch."""
+        """Take up the newest snapshot, if there is one. Raises RunError where it is of another corpus or batch, or the
+        ranks see different ones.
+        """
         steps = self.snapshots.steps()
+        if not self.ranks.all_equal(str(steps[-1:])):
+            raise RunError(
+                f"The machines of this run see different checkpoints in {self.snapshots.directory}. Put the newest one, "
+                f"of the machine of the first rank, on all of them, or --output on a disk that they share."
+            )
         if not steps:
             return False
         tensors, facts = self.snapshots.read(steps[-1])
