@@ -1,14 +1,21 @@
 """The same numbers on a GPU, where there is one."""
 
+from copy import deepcopy
+from pathlib import Path
+
 import numpy as np
 import pytest
 import spacy
 import torch
 from thinc.api import prefer_gpu, require_cpu
 
-from spacy_elmo import load_bilm
+from spacy_elmo import BiLMState, LanguageModel, load_bilm
+from spacy_elmo.bilm.characters import word_ids
+from spacy_elmo.pretraining.run import pretrain
+from spacy_elmo.pretraining.sampler import LogUniformSampler
+from spacy_elmo.pretraining.windows import Window
 
-from .conftest import random_bilm
+from .conftest import REPOSITORY, TINY, random_bilm
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 SENTENCES = [["A", "sentence"], [], ["Another", ",", "longer", "one", "."], ["Word"]]
@@ -48,3 +55,41 @@ def test_pipeline_moves_between_cpu_and_gpu(tiny_source: str) -> None:
     finally:
         require_cpu()
     np.testing.assert_allclose(pipeline().from_bytes(data)(text).tensor, on_cpu.tensor, atol=1e-6)
+
+
+def test_training_on_a_gpu() -> None:
+    """A step's loss, state and gradients, sampled and with restarts."""
+    rng = np.random.default_rng(0)
+    rows, n_lanes, words = 12, 3, [f"word{i}" for i in range(20)]
+    window = Window(
+        ids=word_ids(words, TINY.max_characters),
+        inputs=rng.integers(0, len(words), (2, rows)),
+        targets=rng.integers(0, len(words) + 3, (2, rows)),
+        starts=rng.random(rows) < 0.3,
+    )
+    vocabulary = ["<S>", "</S>", "<UNK>", *words]
+    negatives = LogUniformSampler(len(vocabulary), 8).draw(rng)
+    keep = torch.from_numpy(rng.integers(0, 2, (rows, 2 * 3 * TINY.projection_dim)).astype("float32"))
+    torch.manual_seed(0)
+    on_cpu = LanguageModel(random_bilm(), vocabulary)
+    on_gpu = deepcopy(on_cpu).to("cuda")
+    wanted, wanted_state = on_cpu(window, BiLMState.zeros(TINY, n_lanes), negatives, keep)
+    found, state = on_gpu(window, BiLMState.zeros(TINY, n_lanes, on_gpu.bilm.device), negatives, keep.to("cuda"))
+    torch.testing.assert_close(found.cpu(), wanted, atol=1e-5, rtol=0)
+    torch.testing.assert_close(state.cell.cpu(), wanted_state.cell, atol=1e-5, rtol=0)
+    wanted.backward()
+    found.backward()
+    for (name, one), other in zip(on_cpu.named_parameters(), on_gpu.parameters(), strict=True):
+        torch.testing.assert_close(other.grad.cpu(), one.grad, atol=1e-4, rtol=0, msg=name)
+
+
+def test_a_run_on_a_gpu_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("The cat sat on the mat . The dog saw it .\n" * 60, "utf8")
+    overrides = {"paths.train": str(text), "training.checkpoints.every_steps": 10, "training.precision": "bfloat16"}
+    config = REPOSITORY / "configs" / "pretrain_tiny.cfg"
+    model = pretrain(config, tmp_path / "out", {**overrides, "training.max_steps": 20})
+    before = (model / "model.safetensors").read_bytes()
+    (model / "model.safetensors").unlink()
+    pretrain(config, tmp_path / "out", {**overrides, "training.max_steps": 20})
+    assert (model / "model.safetensors").read_bytes() == before

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from click import ClickException
 from spacy.cli._util import import_code, parse_config_overrides
 from wasabi import msg
 
@@ -40,7 +41,11 @@ def pretrain(
       python -m spacy elmo pretrain configs/pretrain_finetune.cfg -o OUT --init-from en_elmo_sm --paths.train reports/
       torchrun --nproc-per-node 4 -m spacy elmo pretrain configs/pretrain_sm.cfg -o OUT --paths.train texts/
     """
-    overrides = parse_config_overrides(context.args)
+    try:
+        overrides = parse_config_overrides(context.args)
+    except ClickException as error:  # Typer has a Click of its own, and does not know those of the one that spaCy uses
+        msg.fail(f"{error.format_message()} A setting has a dot in its name, such as --training.max_steps.")
+        raise typer.Exit(2) from None
     import_code(code)
     with failing():
         from ..pretraining.run import pretrain as run

@@ -1,5 +1,6 @@
 """The settings of a pretraining run, from a config file in spaCy's format."""
 
+import configparser
 import types
 import typing
 from collections.abc import Mapping
@@ -22,6 +23,13 @@ class Paths:
 
     train: str | list[str]
     heldout: str | list[str] | None = None
+
+    def __post_init__(self) -> None:
+        for key in ("train", "heldout"):
+            value = getattr(self, key)
+            # An empty path would mean the current directory and all below it: more likely an unset variable.
+            paths = [value] if isinstance(value, str) else value
+            _require(paths is None or (paths and "" not in paths), f"paths.{key}", value, "a path, or a list of paths")
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,9 @@ class OptimizerSettings:
 
     def __post_init__(self) -> None:
         _require(self.learn_rate > 0, "training.optimizer.learn_rate", self.learn_rate, "greater than 0")
+        for key in ("beta1", "beta2"):
+            _require(0 <= getattr(self, key) < 1, f"training.optimizer.{key}", getattr(self, key), "0 to less than 1")
+        _require(self.eps > 0, "training.optimizer.eps", self.eps, "greater than 0")
         _require(self.warmup_steps >= 0, "training.optimizer.warmup_steps", self.warmup_steps, "0 or more")
         _require(self.decay in DECAYS, "training.optimizer.decay", self.decay, f"one of {', '.join(DECAYS)}")
         _require(self.grad_clip > 0, "training.optimizer.grad_clip", self.grad_clip, "greater than 0")
@@ -141,7 +152,7 @@ class Training:
             _require(getattr(self, key) >= 1, f"training.{key}", getattr(self, key), "1 or more")
         for key in ("max_epochs", "max_steps", "patience"):
             _require(getattr(self, key) >= 0, f"training.{key}", getattr(self, key), "0 or more")
-        _require(0 <= self.dropout < 1, "training.dropout", self.dropout, "at least 0 and less than 1")
+        _require(0 <= self.dropout <= 0.99, "training.dropout", self.dropout, "from 0 to 0.99")
         _require(self.precision in PRECISIONS, "training.precision", self.precision, f"one of {', '.join(PRECISIONS)}")
         if not (self.max_epochs or self.max_steps):
             raise ConfigError("training.max_epochs and training.max_steps are both 0: the run would never end.")
@@ -179,10 +190,11 @@ def read_config(path: Path, overrides: Mapping[str, Any], init_from: Any = None)
     """
     try:
         config = load_config(path, overrides=dict(overrides), interpolate=True)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, configparser.Error) as error:
         raise ConfigError(f"{path}: {error}") from None
     if init_from is not None:
-        config.setdefault("initialize", {})["source"] = init_from
+        pair = isinstance(init_from, list | tuple)
+        config.setdefault("initialize", {})["source"] = [str(path) for path in init_from] if pair else str(init_from)
     return _build(PretrainingConfig, config, ""), config
 
 
@@ -234,6 +246,6 @@ _TYPE_NAMES = {
 }
 
 
-def _require(holds: bool, name: str, value: Any, wanted: str) -> None:
+def _require(holds: Any, name: str, value: Any, wanted: str) -> None:
     if not holds:
         raise ConfigError(f"{name} is {value!r}, but must be {wanted}.")

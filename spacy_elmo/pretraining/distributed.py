@@ -1,6 +1,8 @@
 """The processes of a run: one, or as many as torchrun started."""
 
 import os
+import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +12,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+
+from .errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Ranks:
         """The module with gradients averaged over all ranks."""
         if self.size == 1:
             return module
-        return DistributedDataParallel(module, broadcast_buffers=False, gradient_as_bucket_view=True)
+        return DistributedDataParallel(module, gradient_as_bucket_view=True)
 
     def sum(self, values: list[float]) -> list[float]:
         """The sums over all ranks, the same on each."""
@@ -67,20 +71,58 @@ def joined_ranks(device: str | None) -> Iterator[Ranks]:
     between CPUs. Without these variables, a single rank.
 
     device: None for this rank's GPU where there are any, else the CPU.
+    Raises ConfigError where there is no such device.
     """
     size = int(os.environ.get("WORLD_SIZE", 1))
     local_rank = int(os.environ.get("LOCAL_RANK", 0))
     if device is None:
         device = f"cuda:{local_rank % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu"
-    place = torch.device(device)
+    place = _existing(device)
     if place.type == "cuda":
         torch.cuda.set_device(place)
     if size == 1:
         yield Ranks(0, 1, 0, place)
         return
     # While the first rank prepares a corpus the others wait, for hours if need be; a rank that dies ends the wait.
-    dist.init_process_group("nccl" if place.type == "cuda" else "gloo", timeout=timedelta(days=2))
+    timeout = timedelta(days=2)
+    store, rank, size = next(dist.rendezvous("env://", timeout=timeout))
+    backend = "nccl" if place.type == "cuda" else "gloo"
+    fresh = dist.PrefixStore(_new_prefix(store, rank, size), store)
+    dist.init_process_group(backend, timeout=timeout, store=fresh, rank=rank, world_size=size)
     try:
         yield Ranks(dist.get_rank(), size, local_rank, place)
     finally:
+        # A thread of gloo's that still has to let go of a tensor needs the interpreter for it; the group's end, which
+        # waits for the thread and holds the interpreter, would be a deadlock. During a sleep the thread gets on.
+        time.sleep(0.05)
         dist.destroy_process_group()
+
+
+def _existing(device: str) -> torch.device:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"system.device is {device!r}, which cannot be used here: {reason}") from None
+    return torch.device(device)
+
+
+def _new_prefix(store: dist.Store, rank: int, size: int) -> str:
+    """Agree on a prefix to the store's keys that no earlier ranks have used.
+
+    After a restart torchrun gives the new processes the store of the old ones, in which addresses of dead processes
+    stand; and the machines of a run may differ in how many restarts they count. So the first rank names a prefix, and
+    the others know that it is not an earlier first rank's by its knowing their own names.
+    """
+    name = uuid.uuid4().hex
+    if rank == 0:
+        store.set("prefix", name)
+        for other in range(1, size):
+            store.set(f"{name}/known/{other}", store.get(f"{name}/name/{other}"))
+        return name
+    while True:
+        prefix = store.get("prefix").decode()
+        store.set(f"{prefix}/name/{rank}", name)
+        if store.check([known := f"{prefix}/known/{rank}"]) and store.get(known).decode() == name:
+            return prefix
+        time.sleep(0.1)

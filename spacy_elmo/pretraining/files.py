@@ -10,27 +10,38 @@ import torch
 from safetensors import SafetensorError
 from thinc.api import Config
 
-from ..checkpoints import CheckpointError, load_bilm, save_bilm
+from ..checkpoints import CheckpointError, embedded_models, load_bilm, save_bilm
 from .companions import CONFIG_FILE, SOFTMAX_FILE, TRAINING_FILE, VOCABULARY_FILE, read_vocabulary
+from .errors import RunError
 from .language_model import LanguageModel
 
 
 def save_language_model(model: LanguageModel, directory: Path, config: Config, facts: dict[str, Any]) -> None:
     """Write the biLM (config.json, model.safetensors), the softmax, its vocabulary, the config and the facts of its
-    training. What stood there before is replaced as a whole, once all is written.
+    training. What stood there before is replaced as a whole, once all is written. Raises RunError where the disk does
+    not take it.
     """
     unfinished, old = (directory.with_name(f".{directory.name}.{state}") for state in ("unfinished", "old"))
+    if old.exists() and not directory.exists():
+        old.rename(directory)  # a process was killed between the two renames below
     for path in (unfinished, old):
         shutil.rmtree(path, ignore_errors=True)
-    save_bilm(model.bilm, unfinished)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.softmax.state_dict().items()}
-    safetensors.torch.save_file(tensors, unfinished / SOFTMAX_FILE)
-    _write_json(unfinished / VOCABULARY_FILE, model.vocabulary)
-    _write_json(unfinished / TRAINING_FILE, facts)
-    (unfinished / CONFIG_FILE).write_text(config.to_str(), "utf8")
-    if directory.exists():
-        directory.rename(old)
-    unfinished.rename(directory)
+    try:
+        save_bilm(model.bilm, unfinished)
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.softmax.state_dict().items()}
+        (unfinished / SOFTMAX_FILE).write_bytes(safetensors.torch.save(tensors))
+        _write_json(unfinished / VOCABULARY_FILE, model.vocabulary)
+        _write_json(unfinished / TRAINING_FILE, facts)
+        (unfinished / CONFIG_FILE).write_text(config.to_str(), "utf8")
+        if directory.exists():
+            directory.rename(old)
+        unfinished.rename(directory)
+    except OSError as error:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise RunError(
+            f"Could not write the model {directory} ({error}). Free some space or mend the disk, and run the same "
+            f"command again to go on from the last checkpoint."
+        ) from None
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -41,7 +52,8 @@ def load_language_model(directory: str | Path, device: torch.device | str | None
     Raises CheckpointError where the directory has a biLM but no softmax, or files are missing or damaged.
     """
     directory = Path(directory)
-    if directory.is_dir() and not (directory / SOFTMAX_FILE).exists():
+    is_there = directory.is_dir() or str(directory) in embedded_models()
+    if is_there and not (directory / SOFTMAX_FILE).exists():
         raise CheckpointError(
             f"{directory} holds no {SOFTMAX_FILE}: it makes vectors, but cannot predict words. A model that "
             f"`python -m spacy elmo pretrain` wrote can."

@@ -11,7 +11,7 @@ import torch
 from ..bilm import BiLMState
 from ..bilm.engine import batches, run_layers
 from ..bilm.words import WordTypes
-from .corpus import UNKNOWN
+from .corpus import MARKS, UNKNOWN
 from .language_model import LanguageModel
 
 
@@ -74,7 +74,8 @@ def totals(score: SentenceScore) -> tuple[float, float, int, int]:
 
 def score(model: LanguageModel, sentences: Sequence[Sequence[str]]) -> list[SentenceScore]:
     """Score tokenised sentences, each alone and from a fresh state, exactly as `BiLM.embed` reads them."""
-    numbers = {word: i for i, word in enumerate(model.vocabulary)}
+    # The marks are no words: a word that looks like one has a number of its own, or is unknown.
+    numbers = {word: i for i, word in enumerate(model.vocabulary) if i >= len(MARKS)}
     results: dict[int, SentenceScore] = {}
     # An empty sentence still has an end to predict; its length of 1 keeps it among the others.
     for batch in batches([max(1, len(sentence)) for sentence in sentences]):

@@ -9,6 +9,8 @@ from typing import Any
 from spacy.language import Language
 from tqdm import tqdm
 
+from .errors import RunError
+
 LOG_FILE = "log.jsonl"
 
 LogStep = Callable[[dict[str, Any] | None], None]
@@ -59,8 +61,14 @@ class Progress:
         self._bar.set_postfix(self._shown, refresh=False)
 
     def _write(self, record: dict[str, Any]) -> None:
-        with self.path.open("a", encoding="utf8") as file:
-            file.write(json.dumps(record) + "\n")
+        try:
+            with self.path.open("a", encoding="utf8") as file:
+                file.write(json.dumps(record) + "\n")
+        except OSError as error:
+            raise RunError(
+                f"Could not write to {self.path} ({error}). Free some space or mend the disk, and run the same command "
+                f"again to go on from the last checkpoint."
+            ) from None
 
 
 def _no_logger(*_: Any) -> tuple[LogStep, Callable[[], None]]:

@@ -13,9 +13,10 @@ from thinc.api import Config
 
 from ..bilm import BiLM
 from ..checkpoints import load_bilm
+from ..checkpoints.source import locate
 from .companions import CONFIG_FILE, SOFTMAX_FILE
 from .config import PretrainingConfig, read_config
-from .corpus import Corpus
+from .corpus import MARKS, Corpus
 from .distributed import Ranks, joined_ranks
 from .errors import ConfigError, RunError
 from .files import load_language_model
@@ -25,8 +26,11 @@ from .progress import Progress
 from .tokenize import load_nlp
 from .trainer import Trainer
 
-# What may change when a run goes on: it does not touch the weights, or is checked in another way (the corpus's paths).
-FREE_TO_CHANGE = ("paths.", "system.device", "system.workers", "training.checkpoints.", "training.logger.")
+# What may change when a run goes on, because it does not touch the weights, or is checked in another way: the corpus by
+# what it holds, the batch of a rank by the sequences of all ranks together.
+FREE_TO_CHANGE = (
+    "paths.", "system.device", "system.workers", "training.batch_size", "training.checkpoints.", "training.logger",
+)  # fmt: skip
 
 
 def pretrain(
@@ -39,10 +43,14 @@ def pretrain(
     RETURNS: the directory of the model, `output`/model-last; `output`/model-best is the one of the lowest perplexity.
     Raises ConfigError, CorpusError, CheckpointError, RunError; each says what to change. See `Trainer.run`.
     """
+    # What can be wrong shows before the corpus is prepared, which may take hours.
     config, source = read_config(config_path, overrides or {}, init_from)
+    config.bilm_config()
     nlp_config = {"nlp": config.nlp, "components": config.components}
-    nlp = load_nlp(nlp_config)  # so that a fault in it shows at once
+    nlp = load_nlp(nlp_config)
     logger = _resolve_logger(config)
+    if config.initialize.source is not None:
+        locate(config.initialize.source)
     with joined_ranks(config.system.device) as ranks:
         _check_config(source, output, ranks)
         corpus = _shared_corpus(config, nlp_config, output / "corpus", ranks)
@@ -122,8 +130,6 @@ def _new_model(config: PretrainingConfig, vocabulary: list[str], device: torch.d
     bilm = load_bilm(source, device)
     found = bilm.config.to_dict()
     for key, value in config.model.items():
-        if key not in found:
-            raise ConfigError(f"model.{key} is unknown. The known ones are {', '.join(found)}.")
         if getattr(config.bilm_config(), key) != getattr(bilm.config, key):
             raise ConfigError(f"model.{key} is {value!r}, but in {source} it is {found[key]!r}. Leave [model] empty.")
     bilm.char_cnn.requires_grad_(not config.initialize.freeze_char_cnn)
@@ -136,8 +142,9 @@ def _new_model(config: PretrainingConfig, vocabulary: list[str], device: torch.d
 @torch.no_grad()
 def _take_over_softmax(model: LanguageModel, source: LanguageModel) -> None:
     """Begin with what the source's softmax knows of the words that both vocabularies have."""
-    numbers = {word: i for i, word in enumerate(source.vocabulary)}
-    shared = [(i, numbers[word]) for i, word in enumerate(model.vocabulary) if word in numbers]
+    numbers = {word: i for i, word in enumerate(source.vocabulary) if i >= len(MARKS)}
+    shared = [(i, i) for i in range(len(MARKS))]
+    shared += [(i, numbers[word]) for i, word in enumerate(model.vocabulary) if i >= len(MARKS) and word in numbers]
     ours, theirs = (torch.tensor(column) for column in zip(*shared, strict=True))
     model.softmax.weight[ours] = source.softmax.weight[theirs]
     model.softmax.bias[ours] = source.softmax.bias[theirs]

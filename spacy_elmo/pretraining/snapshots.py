@@ -30,7 +30,8 @@ class Snapshots:
 
     def steps(self) -> list[int]:
         """The steps that there are snapshots of, in order."""
-        return sorted(int(path.name.removeprefix(_PREFIX)) for path in self.directory.glob(f"{_PREFIX}*"))
+        names = (path.name.removeprefix(_PREFIX) for path in self.directory.glob(f"{_PREFIX}*"))
+        return sorted(int(name) for name in names if name.isdecimal())
 
     def write(self, step: int, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Raises RunError where the disk does not take it; the snapshots before stay as they are."""
@@ -47,6 +48,7 @@ class Snapshots:
             unfinished.rename(final)
             _sync(self.directory)
         except (OSError, SafetensorError) as error:
+            self.remove_unfinished()
             last = (
                 f"The last good one is {self._path(self.steps()[-1])}." if self.steps() else "There is none before it."
             )

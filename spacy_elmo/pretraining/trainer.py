@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import Any
 
 import numpy as np
@@ -108,7 +109,7 @@ class Trainer:
         steps = self.snapshots.steps()
         if not self.ranks.all_equal(str(steps[-1:])):
             raise RunError(
-                f"The machines of this run see different checkpoints in {self.snapshots.directory}. Put the newest one, "
+                f"The machines of this run see different checkpoints in {self.snapshots.directory}. Put the newest, "
                 f"of the machine of the first rank, on all of them, or --output on a disk that they share."
             )
         if not steps:
@@ -142,6 +143,7 @@ class Trainer:
             tensors |= {"state.hidden": hidden, "state.cell": cell}
             facts = {"identity": self._identity(), "standing": asdict(self.standing)}
             self.snapshots.write(self.standing.step, tensors, facts)
+        self.ranks.barrier()  # a rank that ends before all is written has torchrun end the one that writes
         self._saved_at = time.monotonic()
 
     # The loop
@@ -232,11 +234,13 @@ class Trainer:
         settings = self.settings.optimizer
         steps = self.snapshots.steps()
         kept = f"The last good checkpoint, of step {steps[-1]:,}, is kept. " if steps else ""
+        best = self.output / BEST
+        or_from = f" or with --init-from {best}" if best.exists() else ""
         return (
             f"Training diverged at step {self.standing.step:,}: {what}. {kept}Lower training.optimizer.learn_rate (now "
             f"{settings.learn_rate}) or training.optimizer.grad_clip (now {settings.grad_clip}), or raise "
             f"training.optimizer.warmup_steps (now {settings.warmup_steps}), and train into another --output, from the "
-            f"start or with --init-from {self.output / BEST}."
+            f"start{or_from}."
         )
 
     # Evaluation and output
@@ -288,7 +292,9 @@ class Trainer:
             self._signal = number
             signal.signal(number, before[number])
 
-        before = {int(number): signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        # Python lets only the main thread listen.
+        heard = (signal.SIGTERM, signal.SIGINT) if current_thread() is main_thread() else ()
+        before = {int(number): signal.signal(number, stop) for number in heard}
         try:
             yield
         finally:

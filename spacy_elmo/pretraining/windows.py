@@ -88,7 +88,6 @@ class Windows:
         if self._epoch is None or self._epoch[0] != epoch:
             order = generator(self.seed, epoch, Purpose.SHUFFLE).permutation(len(self.corpus.train))
             self._epoch = (epoch, order, np.cumsum(self.corpus.train.rows[order]))
-            self._open = {}
         return self._epoch[1:]
 
     def _lane_rows(self, lane: int, first: int, order: IntArray, ends: IntArray) -> IntArray:

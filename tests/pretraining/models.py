@@ -35,5 +35,5 @@ def random_window(
         ids=np.concatenate([boundary_ids(max_characters), word_ids(WORDS, max_characters)]),
         inputs=rng.integers(len(WORDS) + 2, size=shape),
         targets=rng.integers(n_classes, size=shape),
-        starts=rng.random(shape[1]) < 0.2,
+        starts=np.arange(shape[1]) % 7 == 4,
     )

@@ -63,6 +63,15 @@ def arguments(output: Path, settings: Mapping[str, Any]) -> list[str]:
     return [str(CONFIG), "--output", str(output), *chain.from_iterable((f"--{key}", value) for key, value in values)]
 
 
+def command(written: Path, *call: str | Path) -> tuple[int | None, str]:
+    """`python -m spacy CALL`, in a process of its own. RETURNS: the exit code, and what it wrote."""
+    process = _server.Process(target=_command, args=(["spacy", *map(str, call)], {}, written, resource.RLIM_INFINITY))
+    process.start()
+    process.join(TIMEOUT)
+    process.kill()
+    return process.exitcode, written.read_text("utf8")
+
+
 class Run:
     """The command in processes of its own, one a rank.
 
@@ -99,6 +108,12 @@ class Run:
         self._processes[rank].kill()
         self._signal(signal.SIGCONT)
         self.wait()
+
+    def terminate_when(self, holds: Callable[[], Any]) -> None:
+        """SIGTERM to the last of them."""
+        self._stop_when(holds)
+        self._processes[-1].terminate()
+        self._signal(signal.SIGCONT)
 
     def wait(self) -> list[int | None]:
         """RETURNS: the exit codes."""

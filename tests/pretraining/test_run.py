@@ -1,0 +1,484 @@
+"""Whole runs: killed and resumed, refused, diverging, adapted, and what they have learned."""
+
+import json
+import random
+import shutil
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import spacy
+import srsly
+import torch
+from safetensors.torch import load_file
+from spacy.tokens import DocBin
+
+from spacy_elmo import BiLM, load_bilm, save_bilm
+from spacy_elmo.checkpoints import CheckpointError
+from spacy_elmo.pretraining.corpus import Corpus
+from spacy_elmo.pretraining.errors import ConfigError, CorpusError, RunError
+from spacy_elmo.pretraining.files import load_language_model
+from spacy_elmo.pretraining.language_model import LanguageModel
+from spacy_elmo.pretraining.perplexity import Perplexity, score
+from spacy_elmo.pretraining.run import pretrain
+from spacy_elmo.pretraining.sentences import read_sentences
+from tests.conftest import REPOSITORY
+from tests.pretraining.corpora import ENGLISH, write_lines
+from tests.pretraining.runs import (
+    CONFIG,
+    SETTINGS,
+    STEPS,
+    WORDS,
+    Run,
+    assert_same_run,
+    begun,
+    digests,
+    documents,
+    evaluations,
+    log,
+    results,
+    run_here,
+    snapshot,
+    steps_of,
+    there,
+    write_texts,
+)
+
+FINETUNE = REPOSITORY / "configs" / "pretrain_finetune.cfg"
+ADAPTATION = {
+    "training.batch_size": 8,
+    "training.unroll": 10,
+    "training.max_epochs": 0,
+    "training.max_steps": 20,
+    "training.evaluation.every": 10,
+    "training.optimizer.warmup_steps": 4,
+    "training.optimizer.learn_rate": 0.02,
+}
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return write_texts(tmp_path_factory.mktemp("texts"))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, texts: dict[str, str]) -> Path:
+    """The output of a run that nothing disturbed."""
+    output = tmp_path_factory.mktemp("whole") / "run"
+    Run(output, texts).finish()
+    return output
+
+
+@pytest.fixture(scope="module")
+def killed_run(tmp_path_factory: pytest.TempPathFactory, texts: dict[str, str]) -> Path:
+    """The output of a run that was killed between the checkpoints of steps 20 and 30."""
+    output = tmp_path_factory.mktemp("killed") / "run"
+    Run(output, texts).kill_when(begun(output, 20))
+    return output
+
+
+@pytest.fixture
+def killed(tmp_path: Path, killed_run: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(killed_run, tmp_path / "run"))
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory, texts: dict[str, str]) -> Path:
+    """The output of a run that learns well."""
+    output = tmp_path_factory.mktemp("learned") / "run"
+    settings = {"training.optimizer.learn_rate": 0.03, "training.max_steps": 80, "training.dropout": 0.0}
+    run_here(output, {**texts, **settings, "training.evaluation.max_words": 0})
+    return output
+
+
+def perplexity(model: LanguageModel, text: str) -> float:
+    return Perplexity.of(score(model, list(read_sentences([Path(text)], ENGLISH)))).average
+
+
+# Killed and resumed
+
+
+def test_a_run_that_nothing_disturbs(whole: Path) -> None:
+    assert sorted(path.name for path in whole.iterdir()) == [
+        "checkpoints",
+        "corpus",
+        "log.jsonl",
+        "model-best",
+        "model-last",
+        "pretraining.cfg",
+    ]
+    assert sorted(path.name for path in (whole / "checkpoints").iterdir()) == ["step-000000050", "step-000000060"]
+    wanted = [(step, False) for step in range(5, STEPS + 1, 5)] + [(step, True) for step in range(20, STEPS + 1, 20)]
+    assert steps_of(whole) == sorted(wanted)
+
+
+def test_killed_at_the_worst_moments(tmp_path: Path, texts: dict[str, str], whole: Path) -> None:
+    output = tmp_path / "run"
+    moments: list[Callable[[], bool]] = [
+        there(output, "corpus.preparing-*/*"),
+        there(output, "corpus/manifest.json"),
+        begun(output, 10),
+        there(output, "checkpoints/.unfinished-*"),
+        there(output, ".model-best.unfinished"),
+        lambda: steps_of(output)[-1][0] >= 45,
+        there(output, "checkpoints/.unfinished-*60"),
+        there(output, ".model-last.unfinished"),
+    ]
+    for moment in moments:
+        Run(output, texts).kill_when(moment)
+    Run(output, texts).finish()
+    assert_same_run(output, whole)
+    # Nothing remains of what was not finished.
+    assert set(digests(output)) == set(digests(whole))
+
+
+def test_killed_again_and_again(tmp_path: Path, texts: dict[str, str], whole: Path) -> None:
+    output = tmp_path / "run"
+    settings = {**texts, "training.checkpoints.every_steps": 3}  # so that each attempt gets on
+    chance = random.Random(0)
+    for _ in range(7):
+        run = Run(output, settings)
+        time.sleep(chance.uniform(0.1, 1.5))
+        run.kill()
+    Run(output, settings).finish()
+    assert {**results(output), **_configs(whole)} == results(whole)
+    assert steps_of(output) == steps_of(whole)
+
+
+def _configs(output: Path) -> dict[str, str]:
+    """The digests of the configs, which name settings that do not matter."""
+    return {name: digest for name, digest in results(output).items() if name.endswith("pretraining.cfg")}
+
+
+def test_what_a_killed_process_left_half_written(killed: Path, texts: dict[str, str], whole: Path) -> None:
+    unfinished = killed / "checkpoints" / ".unfinished-30"
+    unfinished.mkdir()
+    newest = (snapshot(killed, 20) / "tensors.safetensors").read_bytes()
+    (unfinished / "tensors.safetensors").write_bytes(newest[: len(newest) // 2])
+    # Between the two renames that put a new model in the place of the one before it.
+    (killed / "model-best").rename(killed / ".model-best.old")
+    with (killed / "log.jsonl").open("a") as file:
+        file.write('{"step": 25, "epo')
+    run_here(killed, texts)
+    assert_same_run(killed, whole)
+    assert set(digests(killed)) == set(digests(whole))
+
+
+def test_asked_to_stop(tmp_path: Path, texts: dict[str, str], whole: Path) -> None:
+    output = tmp_path / "run"
+    run = Run(output, texts)
+    run.terminate_when(begun(output, 20))
+    message = run.fail()
+    newest = max(path.name for path in (output / "checkpoints").iterdir())
+    step = int(newest.removeprefix("step-"))
+    assert 20 < step < 30
+    assert f"Stopped at step {step} because a signal asked for it. All is saved: the same command goes on" in message
+    Run(output, texts).finish()
+    assert_same_run(output, whole)
+
+
+def test_a_finished_run_ends_at_once(tmp_path: Path, texts: dict[str, str], whole: Path) -> None:
+    output = Path(shutil.copytree(whole, tmp_path / "run"))
+    before = digests(output)
+    assert run_here(output, texts) == output / "model-last"
+    assert digests(output) == before
+
+
+# Refused
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"training.dropout": 0.2}, "training.dropout was 0.1 and is 0.2"),
+        ({"training.max_steps": 70}, "training.max_steps was 60 and is 70"),
+        ({"system.seed": 1}, "system.seed was 0 and is 1"),
+        ({"model.cell_dim": 40, "vocabulary.min_count": 2}, "model.cell_dim was 32 and is 40; vocabulary.min_count"),
+    ],
+)
+def test_another_config(killed_run: Path, texts: dict[str, str], changed: dict[str, Any], named: str) -> None:
+    before = digests(killed_run)
+    with pytest.raises(RunError, match="another --output") as error:
+        run_here(killed_run, {**texts, **changed})
+    assert named in str(error.value)
+    assert digests(killed_run) == before
+
+
+def test_settings_that_do_not_matter(tmp_path: Path, killed: Path, texts: dict[str, str], whole: Path) -> None:
+    moved = {key: str(shutil.copy(path, tmp_path)) for key, path in texts.items()}
+    changed = {"training.checkpoints.every_steps": 7, "training.checkpoints.keep": 3, "system.workers": 1}
+    run_here(killed, {**moved, **changed, "system.device": "cpu"})
+    assert {**results(killed), **_configs(whole)} == results(whole)
+    assert steps_of(killed) == steps_of(whole)
+    assert sorted(path.name for path in (killed / "checkpoints").iterdir()) == [
+        "step-000000049",
+        "step-000000056",
+        "step-000000060",
+    ]
+
+
+@pytest.mark.parametrize("part", ["train", "heldout"])
+def test_another_text(tmp_path: Path, part: str) -> None:
+    texts = write_texts(tmp_path)
+    output = tmp_path / "run"
+    run_here(output, {**texts, "training.max_steps": 1})
+    before = digests(output)
+    path = Path(texts[f"paths.{part}"])
+    path.write_text(path.read_text("utf8") + "one more .\n", "utf8")
+    with pytest.raises(CorpusError, match="another output directory") as error:
+        run_here(output, {**texts, "training.max_steps": 1})
+    assert f"{part} text: {path} has changed" in str(error.value)
+    assert digests(output) == before
+
+
+@pytest.mark.parametrize("file", ["tensors.safetensors", "facts.json"])
+def test_a_damaged_checkpoint(killed: Path, texts: dict[str, str], whole: Path, file: str) -> None:
+    path = snapshot(killed, 20) / file
+    path.write_bytes(path.read_bytes()[:-50])
+    before = digests(killed)
+    with pytest.raises(RunError, match="Remove that directory to go on from the one before") as error:
+        run_here(killed, texts)
+    assert str(path.parent) in str(error.value)
+    assert digests(killed) == before
+    shutil.rmtree(path.parent)
+    run_here(killed, texts)
+    assert_same_run(killed, whole)
+
+
+def test_a_damaged_corpus(killed: Path, texts: dict[str, str]) -> None:
+    path = killed / "corpus" / "shard-00000.tokens.npy"
+    data = bytearray(path.read_bytes())
+    data[-100] ^= 1
+    path.write_bytes(data)
+    before = digests(killed)
+    with pytest.raises(CorpusError, match=r"shard-00000\.tokens\.npy: damaged"):
+        run_here(killed, texts)
+    assert digests(killed) == before
+
+
+# Gone wrong
+
+
+def test_a_loss_that_rises(tmp_path: Path, texts: dict[str, str]) -> None:
+    settings = {"training.optimizer.learn_rate": 50.0, "training.optimizer.warmup_steps": 1000}
+    run = Run(tmp_path / "run", {**texts, **settings})
+    message = run.fail()
+    assert "Training diverged at step 1" in message
+    assert "the loss has risen from 3." in message
+    assert "The last good checkpoint, of step 10, is kept." in message
+    assert "Lower training.optimizer.learn_rate (now 50.0)" in message
+    assert "model-best" not in message  # it has not come to an evaluation
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-000000010"]
+
+
+def test_a_loss_that_is_no_number(killed: Path, tmp_path: Path, texts: dict[str, str]) -> None:
+    tensors = load_file(snapshot(killed, 20) / "tensors.safetensors")
+    with pytest.raises(RunError, match="Training diverged at step 1: the loss is nan"):
+        run_here(tmp_path / "other", {**texts, "training.optimizer.learn_rate": 1e38})
+    assert not list((tmp_path / "other").glob("checkpoints/*"))
+    assert all(tensor.isfinite().all() for tensor in tensors.values())
+
+
+@pytest.mark.parametrize(
+    ("file_bytes", "every_steps", "words"),
+    [
+        (200_000, 10, ["Could not write the checkpoint of step 30", "The last good one is", "step-000000020"]),
+        (50_000, 0, ["Could not write", "model-best"]),
+    ],
+)
+def test_a_full_disk(
+    killed: Path, texts: dict[str, str], whole: Path, file_bytes: int, every_steps: int, words: list[str]
+) -> None:
+    before = digests(killed)
+    settings = {**texts, "training.checkpoints.every_steps": every_steps}
+    message = Run(killed, settings, file_bytes=file_bytes).fail()
+    for word in [*words, "run the same command again"]:
+        assert word in message
+    after = digests(killed)
+    assert all(after[name] == before[name] for name in before if name != "log.jsonl")
+    run_here(killed, texts)
+    assert_same_run(killed, whole)
+    assert set(digests(killed)) == set(digests(whole))
+
+
+# Adapted
+
+
+def adapt(output: Path, source: Any, texts: dict[str, str], **settings: Any) -> Path:
+    return pretrain(FINETUNE, output, {**ADAPTATION, **texts, **settings}, source)
+
+
+def fresh(source: Any, output: Path) -> LanguageModel:
+    """A model as its adaptation began: with the vocabulary of the texts, and a softmax that knows nothing."""
+    torch.manual_seed(0)
+    return LanguageModel(load_bilm(source, "cpu"), Corpus.open(output / "corpus").vocabulary(2, 40_000)).eval()
+
+
+@pytest.fixture(params=["native", "pair"])
+def source(request: pytest.FixtureRequest, tmp_path: Path, tiny_bilm: BiLM) -> Path | list[str]:
+    """A model without a softmax."""
+    if request.param == "native":
+        return save_bilm(tiny_bilm, tmp_path / "source")
+    directory = save_bilm(tiny_bilm, tmp_path / "source", format="allennlp")
+    return [str(directory / "options.json"), str(directory / "weights.hdf5")]
+
+
+def test_a_model_without_a_softmax_goes_on(tmp_path: Path, source: Any, texts: dict[str, str]) -> None:
+    model = load_language_model(adapt(tmp_path / "run", source, texts), "cpu")
+    before = load_bilm(source, "cpu")
+    assert model.bilm.config == before.config
+    assert perplexity(model, texts["paths.heldout"]) < 0.9 * perplexity(
+        fresh(source, tmp_path / "run"), texts["paths.heldout"]
+    )
+    changed = {
+        name for name, tensor in model.bilm.state_dict().items() if not torch.equal(tensor, before.state_dict()[name])
+    }
+    assert changed == set(before.state_dict())
+
+
+def test_a_frozen_char_cnn(tmp_path: Path, tiny_source: str, texts: dict[str, str]) -> None:
+    settings = {"initialize.freeze_char_cnn": True}
+    adapted = load_bilm(adapt(tmp_path / "run", tiny_source, texts, **settings), "cpu").state_dict()
+    for name, tensor in load_bilm(tiny_source, "cpu").state_dict().items():
+        assert torch.equal(adapted[name], tensor) == name.startswith("char_cnn."), name
+
+
+def test_the_embedded_model(tmp_path: Path, texts: dict[str, str]) -> None:
+    settings = {"training.max_steps": 6, "training.evaluation.every": 6, "training.optimizer.learn_rate": 0.005}
+    model = load_language_model(adapt(tmp_path / "run", "en_elmo_sm", texts, **settings), "cpu")
+    heldout = texts["paths.heldout"]
+    assert perplexity(model, heldout) < 0.9 * perplexity(fresh("en_elmo_sm", tmp_path / "run"), heldout)
+
+
+def test_a_softmax_is_taken_over(tmp_path: Path, learned: Path, texts: dict[str, str]) -> None:
+    """Words are in another order in the new vocabulary, and two are new."""
+    lines = [*documents(60, seed=3), "unheard words .", "unheard words ."]
+    train = write_lines(tmp_path / "train.txt", [line.replace("baf", "bak") for line in lines])
+    settings = {"paths.train": str(train), "paths.heldout": texts["paths.heldout"], "training.max_steps": 1}
+    adapted = adapt(tmp_path / "run", str(learned / "model-last"), settings, **{"training.optimizer.learn_rate": 1e-12})
+    before, after = load_language_model(learned / "model-last", "cpu"), load_language_model(adapted, "cpu")
+    assert before.vocabulary != after.vocabulary
+    assert {"unheard", "words"} <= set(after.vocabulary)
+    for word in set(before.vocabulary) & set(after.vocabulary):
+        torch.testing.assert_close(
+            after.softmax.weight[after.vocabulary.index(word)],
+            before.softmax.weight[before.vocabulary.index(word)],
+            rtol=0,
+            atol=1e-6,
+        )
+
+
+def test_a_model_that_contradicts_its_config(tmp_path: Path, tiny_source: str, texts: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match=r"model\.filters is .* Leave \[model\] empty"):
+        run_here(tmp_path / "run", texts, tiny_source)
+    with pytest.raises(CheckpointError, match="'en_elmo_xl' names no ELMo model"):
+        adapt(tmp_path / "other", "en_elmo_xl", texts)
+
+
+def test_patience(tmp_path: Path, texts: dict[str, str]) -> None:
+    """With a learning rate that grows and grows a run gets worse again."""
+    output = tmp_path / "run"
+    settings = {
+        "training.optimizer.learn_rate": 10.0,
+        "training.optimizer.warmup_steps": 1000,
+        "training.evaluation.every": 2,
+        "training.evaluation.max_words": 0,
+        "training.patience": 3,
+    }
+    run_here(output, {**texts, **settings})
+    found = [record["perplexity"] for record in evaluations(output)]
+    best = found.index(min(found))
+    assert len(found) == best + 1 + 3
+    assert 2 * len(found) < STEPS
+    facts = json.loads((output / "model-best" / "training.json").read_text("utf8"))
+    assert facts["step"] == 2 * (best + 1)
+    model = load_language_model(output / "model-best", "cpu")
+    assert perplexity(model, texts["paths.heldout"]) == pytest.approx(min(found), rel=1e-5)
+    last = load_language_model(output / "model-last", "cpu")
+    assert perplexity(last, texts["paths.heldout"]) == pytest.approx(found[-1], rel=1e-5)
+    before = digests(output)
+    run_here(output, {**texts, **settings})
+    assert digests(output) == before
+
+
+# Learned
+
+
+def test_what_can_be_known_is_learned(learned: Path, texts: dict[str, str]) -> None:
+    """Of nine predictions a sentence eight are certain, so that 1.6 is the best perplexity there is."""
+    last = evaluations(learned)[-1]
+    assert last["heldout_unknown"] == 0
+    for key in ("perplexity", "forward_perplexity", "backward_perplexity"):
+        assert last[key] < len(WORDS) / 10
+    assert last["perplexity"] > len(WORDS) ** (1 / 10)
+    model = load_language_model(learned / "model-last", "cpu")
+    assert perplexity(model, texts["paths.heldout"]) == pytest.approx(last["perplexity"], rel=1e-5)
+
+
+def test_the_log_tells_how_it_went(learned: Path) -> None:
+    records = [record for record in log(learned) if "perplexity" not in record]
+    for before, after in pairwise(records):
+        assert after["seconds"] > before["seconds"]
+        assert after["tokens"] - before["tokens"] == 5 * 80
+    assert records[-1]["loss"] < 0.6 * records[0]["loss"]
+    assert max(record["learn_rate"] for record in records) <= 0.03
+    assert all(record["grad_norm"] > 0 and record["tokens_per_second"] > 0 for record in records)
+
+
+# With loggers and other texts
+
+
+def with_logger(directory: Path, logger: str) -> Path:
+    path = directory / "config.cfg"
+    text = CONFIG.read_text("utf8").replace("logger = null\n", "")
+    path.write_text(f"{text}\n[training.logger]\n{logger}\n", "utf8")
+    return path
+
+
+def test_a_logger_of_spacy(tmp_path: Path, texts: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    config = with_logger(tmp_path, '@loggers = "spacy.ConsoleLogger.v3"')
+    output = tmp_path / "run"
+    pretrain(config, output, {**SETTINGS, **texts, "training.max_steps": 10, "training.evaluation.every": 5})
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert lines[0][:2] == ["E", "#"]
+    assert [row[1] for row in lines[2:]] == ["5", "10"]
+    for row, record in zip(lines[2:], evaluations(output), strict=True):
+        assert float(row[-1]) == pytest.approx(record["mean_log_probability"], abs=0.01)
+
+
+def test_a_logger_of_ones_own(tmp_path: Path, texts: dict[str, str]) -> None:
+    told: list[dict[str, Any] | None] = []
+    ended: list[bool] = []
+
+    @spacy.registry.loggers("spacy_elmo_tests.Remembering.v1")
+    def remembering() -> Any:
+        return lambda nlp, stdout, stderr: (told.append, lambda: ended.append(True))
+
+    config = with_logger(tmp_path, '@loggers = "spacy_elmo_tests.Remembering.v1"')
+    output = tmp_path / "run"
+    pretrain(config, output, {**SETTINGS, **texts, "training.max_steps": 10, "training.evaluation.every": 5})
+    assert ended == [True]
+    assert [one is None for one in told] == [*[True] * 5, False, *[True] * 5, False]
+    for info, record in zip([one for one in told if one], evaluations(output), strict=True):
+        assert (info["step"], info["epoch"]) == (record["step"], int(record["epoch"]))
+        assert info["score"] == record["mean_log_probability"]
+        assert info["losses"] == {"elmo": record["loss"]}
+        assert info["other_scores"]["perplexity"] == record["perplexity"]
+
+
+def test_texts_of_other_formats(tmp_path: Path, texts: dict[str, str]) -> None:
+    lines = Path(texts["paths.train"]).read_text("utf8").splitlines()
+    (tmp_path / "train").mkdir()
+    srsly.write_jsonl(tmp_path / "train" / "a.jsonl", [{"text": line} for line in lines[:50]])
+    nlp = spacy.blank("en")
+    nlp.add_pipe("sentencizer")
+    DocBin(docs=nlp.pipe(lines[50:])).to_disk(tmp_path / "train" / "b.spacy")
+    found = []
+    for name, path in (("plain", texts["paths.train"]), ("other", str(tmp_path / "train"))):
+        run_here(tmp_path / name, {**texts, "paths.train": path, "training.max_steps": 3})
+        found.append((tmp_path / name / "model-last" / "model.safetensors").read_bytes())
+    assert found[0] == found[1]
