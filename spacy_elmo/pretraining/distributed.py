@@ -118,7 +118,7 @@ def _new_prefix(store: dist.Store, rank: int, size: int) -> str:
     if rank == 0:
         store.set("prefix", name)
         for other in range(1, size):
-            store.set(f"{name}/known/{other}", store.get(f"{name}/name/{other}"))
+            store.set(f"{name}/known/{other}", store.get(f"{name}/name/{other}").decode())
         return name
     while True:
         prefix = store.get("prefix").decode()
