@@ -45,23 +45,25 @@ class CharCNN(nn.Module):
         if len(ids) == 0:
             return self.projection.weight.new_zeros(0, self.config.projection_dim)
         order = torch.argsort((ids != PAD).sum(dim=1), stable=True)
-        words = torch.cat([self._similar_words(ids[rows]) for rows in order.split(self._chunk_size())])
+        words = torch.cat([self._words(ids[rows]) for rows in order.split(_chunk_size(self.config.n_filters))])
         return words.to(self.projection.weight.dtype)[torch.argsort(order)]
 
-    def _chunk_size(self) -> int:
-        config = self.config
-        widest = max(config.char_dim, *(count for _, count in config.filters))
-        return max(1, WORKING_BYTES // (4 * config.max_characters * widest))
+    def _words(self, ids: Tensor) -> Tensor:
+        """The large products of the highways gain by many words, and take little memory for each."""
+        widest = max(self.config.char_dim, *(count for _, count in self.config.filters))
+        features = torch.cat(
+            [self._features(chunk) for chunk in ids.split(_chunk_size(self.config.max_characters * widest))]
+        )
+        for highway in self.highways:
+            features = highway(features)
+        return cast(Tensor, self.projection(features))
 
-    def _similar_words(self, ids: Tensor) -> Tensor:
+    def _features(self, ids: Tensor) -> Tensor:
         characters = self.embedding(self._without_idle_padding(ids)).transpose(1, 2)
         activation = _ACTIVATION[self.config.activation]
         # The maximum commutes with the activation, which is monotonic; bilm-tf takes the maximum first. Of several
         # equal positions `max` gives the gradient to one, much faster than `amax` shares it out.
-        features = torch.cat([activation(conv(characters).max(dim=2).values) for conv in self.convolutions], dim=1)
-        for highway in self.highways:
-            features = highway(features)
-        return cast(Tensor, self.projection(features))
+        return torch.cat([activation(conv(characters).max(dim=2).values) for conv in self.convolutions], dim=1)
 
     def _without_idle_padding(self, ids: Tensor) -> Tensor:
         """Cut the padding that no maximum depends on. All windows that hold nothing but padding are equal, so
@@ -70,3 +72,7 @@ class CharCNN(nn.Module):
         longest = int((ids != PAD).sum(dim=1).max())
         widest = max(width for width, _ in self.config.filters)
         return ids[:, : min(self.config.max_characters, longest + widest)]
+
+
+def _chunk_size(numbers_per_word: int) -> int:
+    return max(1, WORKING_BYTES // (4 * numbers_per_word))
