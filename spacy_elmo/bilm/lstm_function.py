@@ -54,53 +54,49 @@ class LSTMFunction(torch.autograd.Function):
         keep = None if starts is None else (~starts).to(x.dtype)[:, None]
         arguments = x.new_empty(n_rows, input_dim + projection_dim, dtype=dtype)
         arguments[:, :input_dim] = x
-        before = x.new_empty(n_rows, cell_dim)  # each step's cell state from the step before
         gates = x.new_empty(n_rows, 4 * cell_dim)
+        cells = x.new_empty(n_rows, cell_dim)
         squashed = x.new_empty(n_rows, cell_dim)  # tanh of the cell state
-        clipped_cell = x.new_empty(n_rows, cell_dim)
+        exposed = x.new_empty(n_rows, cell_dim)  # the part of it that the output gate lets through
         output = x.new_empty(n_rows, projection_dim)
-        final_hidden, final_cell = hidden.clone(), cell.clone()
+        final_hidden, final_cell, first_cell = hidden.clone(), cell.clone(), cell
 
-        for rows, size in _steps(batch_sizes):
-            h, c = final_hidden[:size], final_cell[:size]
+        for rows, size, going_on in _steps(batch_sizes):
+            h, c = hidden[:size], cell[:size]
             if keep is not None:
-                h.mul_(keep[rows])
-                c.mul_(keep[rows])
+                h, c = h * keep[rows], c * keep[rows]
             arguments[rows, input_dim:] = h
-            before[rows] = c
-            g = gates[rows]
-            _product(bias, arguments[rows], product_weight, out=g)
-            i, j, f, o = g.chunk(4, dim=1)
+            _product(bias, arguments[rows], product_weight, out=gates[rows])
+            i, j, f, o = gates[rows].chunk(4, dim=1)
             i.sigmoid_()
             j.tanh_()
-            g[:, 2 * cell_dim :].sigmoid_()
-            c.mul_(f).addcmul_(i, j).clamp_(-cell_clip, cell_clip)
-            clipped_cell[rows] = c
-            squash = torch.tanh(c, out=squashed[rows])
-            torch.clamp(
-                ((o * squash).to(dtype) @ product_projection).to(x.dtype), -projection_clip, projection_clip, out=h
-            )
-            output[rows] = h
+            gates[rows, 2 * cell_dim :].sigmoid_()
+            cell = torch.mul(c, f, out=cells[rows]).addcmul_(i, j).clamp_(-cell_clip, cell_clip)
+            torch.mul(o, torch.tanh(cell, out=squashed[rows]), out=exposed[rows])
+            projected = (exposed[rows].to(dtype) @ product_projection).to(x.dtype)
+            hidden = torch.clamp(projected, -projection_clip, projection_clip, out=output[rows])
+            final_hidden[going_on:size], final_cell[going_on:size] = hidden[going_on:], cell[going_on:]
 
-        ctx.save_for_backward(arguments, before, gates, squashed, clipped_cell, output, weight, projection, keep)
+        ctx.save_for_backward(arguments, first_cell, gates, cells, squashed, exposed, output, weight, projection, keep)
         ctx.batch_sizes, ctx.clips, ctx.dtype = batch_sizes, (cell_clip, projection_clip), dtype
         return output, final_hidden, final_cell
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_output: Tensor, d_final_hidden: Tensor, d_final_cell: Tensor) -> tuple[Tensor | None, ...]:
-        arguments, before, gates, squashed, clipped_cell, output, weight, projection, keep = ctx.saved_tensors
+        arguments, first_cell, gates, cells, squashed, exposed, output, weight, projection, keep = ctx.saved_tensors
         (cell_clip, projection_clip), dtype = ctx.clips, ctx.dtype
         input_dim = arguments.shape[1] - projection.shape[0]
         product_weight, product_projection = weight.to(dtype), projection.to(dtype)
         d_arguments = output.new_empty(arguments.shape)
         d_gates = torch.empty_like(gates)
         d_projected = torch.empty_like(output)
-        exposed = torch.empty_like(squashed)  # o * tanh(cell), what the projection was applied to
         # The gradient with respect to the state after the step at hand. Sequences that end early wait below `size`.
         d_hidden, d_cell = d_final_hidden.clone(), d_final_cell.clone()
 
-        for rows, size in reversed(_steps(ctx.batch_sizes)):
+        steps = _steps(ctx.batch_sizes)
+        cells_before = [first_cell, *(cells[rows] for rows, *_ in steps)]
+        for (rows, size, _), before in zip(reversed(steps), cells_before[-2::-1], strict=True):
             dh, dc = d_hidden[:size], d_cell[:size]
             dh += d_output[rows]
             _hardtanh_backward(dh, output[rows], -projection_clip, projection_clip, grad_input=d_projected[rows])
@@ -108,19 +104,21 @@ class LSTMFunction(torch.autograd.Function):
             i, j, f, o = gates[rows].chunk(4, dim=1)
             d_i, d_j, d_f, d_o = d_gates[rows].chunk(4, dim=1)
             squash = squashed[rows]
-            torch.mul(o, squash, out=exposed[rows])
             _sigmoid_backward(d_exposed * squash, o, grad_input=d_o)
             dc += torch.ops.aten.tanh_backward(d_exposed.mul_(o), squash)
-            _hardtanh_backward(dc, clipped_cell[rows], -cell_clip, cell_clip, grad_input=dc)
+            _hardtanh_backward(dc, cells[rows], -cell_clip, cell_clip, grad_input=dc)
             _sigmoid_backward(dc * j, i, grad_input=d_i)
             _tanh_backward(dc * i, j, grad_input=d_j)
-            _sigmoid_backward(dc * before[rows], f, grad_input=d_f)
+            d_kept = dc * before[:size]
             dc.mul_(f)
+            if keep is not None:
+                d_kept.mul_(keep[rows])
+                dc.mul_(keep[rows])
+            _sigmoid_backward(d_kept, f, grad_input=d_f)
             d_arguments[rows] = d_gates[rows].to(dtype) @ product_weight
             dh.copy_(d_arguments[rows, input_dim:])
             if keep is not None:
                 dh.mul_(keep[rows])
-                dc.mul_(keep[rows])
 
         product_gates = d_gates.to(dtype)
         d_weight = (product_gates.t() @ arguments).to(weight.dtype)
@@ -136,9 +134,11 @@ def _product_dtype(x: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
 
-def _steps(batch_sizes: Sequence[int]) -> list[tuple[slice, int]]:
-    ends = list(accumulate(batch_sizes))
-    return [(slice(end - size, end), size) for end, size in zip(ends, batch_sizes, strict=True)]
+def _steps(batch_sizes: Sequence[int]) -> list[tuple[slice, int, int]]:
+    """Of each step its rows, their number, and the number of the step after."""
+    ends = accumulate(batch_sizes)
+    sizes = zip(batch_sizes, [*batch_sizes[1:], 0], strict=True)
+    return [(slice(end - size, end), size, going_on) for end, (size, going_on) in zip(ends, sizes, strict=True)]
 
 
 def _product(bias: Tensor, x: Tensor, weight: Tensor, out: Tensor) -> None:

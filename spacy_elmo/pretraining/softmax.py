@@ -90,10 +90,14 @@ class _CrossEntropy(torch.autograd.Function):
             logits = _logits(product_hidden[rows], product_weight, bias)
             _remove(logits, hits[rows])
             true = true_logits[rows]
-            normaliser = torch.logaddexp(logits.logsumexp(dim=1), true)
-            loss += (normaliser - true).sum()
-            d_logits = logits.sub_(normaliser[:, None]).exp_()
-            d_true[rows] = (true - normaliser).exp_().sub_(1)
+            # Every pass over the logits costs: one exponential of each is enough.
+            largest = torch.maximum(logits.amax(dim=1), true)
+            exponentials = logits.sub_(largest[:, None]).exp_()
+            true_exponential = (true - largest).exp_()
+            sums = exponentials.sum(dim=1).add_(true_exponential)
+            loss += (sums.log() + largest - true).sum()
+            d_true[rows] = true_exponential.div_(sums).sub_(1)
+            d_logits = exponentials.mul_(sums.reciprocal_()[:, None])
             d_bias += d_logits.sum(dim=0)
             product = d_logits.to(dtype)
             d_hidden[rows] = product @ product_weight
