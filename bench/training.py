@@ -33,11 +33,11 @@ sys.path.insert(0, str(ROOT))
 
 from spacy_elmo import BiLM, BiLMConfig, BiLMState  # noqa: E402
 from spacy_elmo.bilm.characters import PAD  # noqa: E402
+from spacy_elmo.corpus.corpus import Corpus  # noqa: E402
+from spacy_elmo.corpus.prepare import prepare  # noqa: E402
 from spacy_elmo.pretraining.config import OptimizerSettings, read_config  # noqa: E402
-from spacy_elmo.pretraining.corpus import Corpus  # noqa: E402
 from spacy_elmo.pretraining.language_model import LanguageModel  # noqa: E402
 from spacy_elmo.pretraining.optimizer import Optimizer  # noqa: E402
-from spacy_elmo.pretraining.prepare import prepare  # noqa: E402
 from spacy_elmo.pretraining.randomness import Purpose, generator  # noqa: E402
 from spacy_elmo.pretraining.sampler import LogUniformSampler, Negatives  # noqa: E402
 from spacy_elmo.pretraining.windows import Window, Windows  # noqa: E402

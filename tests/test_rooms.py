@@ -17,7 +17,7 @@ PACKAGE = Path(spacy_elmo.__file__).parent
 ROWS = [
     {"about"},
     {"bilm"},
-    {"checkpoints"},
+    {"checkpoints", "corpus"},
     {"pretraining", "layers"},
     {"extensions"},
     {"pipeline"},

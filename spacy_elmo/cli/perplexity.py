@@ -32,10 +32,10 @@ def perplexity(
       python -m spacy elmo perplexity OUT/model-best reports/ --per-sentence --json
     """
     with failing():
+        from ..corpus.sentences import read_sentences
         from ..pretraining.companions import read_nlp_config
         from ..pretraining.files import load_language_model
         from ..pretraining.perplexity import Perplexity, score
-        from ..pretraining.sentences import read_sentences
 
         language_model = load_language_model(model)
         sentences = list(read_sentences([text], read_nlp_config(model)))

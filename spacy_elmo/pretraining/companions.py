@@ -7,7 +7,7 @@ from typing import Any
 from thinc.api import Config
 
 from ..checkpoints import CheckpointError
-from .corpus import MARKS
+from ..corpus.corpus import MARKS
 
 SOFTMAX_FILE = "softmax.safetensors"
 VOCABULARY_FILE = "vocabulary.json"

@@ -1,10 +1,4 @@
-"""What goes wrong with texts, corpora and training runs."""
-
-
-class CorpusError(ValueError):
-    """Texts that cannot be read, or a prepared corpus that is not there, not whole, or of other texts. The message
-    names the file.
-    """
+"""What goes wrong with training runs."""
 
 
 class ConfigError(ValueError):

@@ -11,7 +11,7 @@ import torch
 from ..bilm import BiLMState
 from ..bilm.engine import batches, run_layers
 from ..bilm.words import WordTypes
-from .corpus import MARKS, UNKNOWN
+from ..corpus.corpus import MARKS, UNKNOWN
 from .language_model import LanguageModel
 
 

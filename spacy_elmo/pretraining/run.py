@@ -14,16 +14,16 @@ from thinc.api import Config
 from ..bilm import BiLM
 from ..checkpoints import load_bilm
 from ..checkpoints.source import locate
+from ..corpus.corpus import MARKS, Corpus
+from ..corpus.prepare import prepare
+from ..corpus.tokenize import load_nlp
 from .companions import CONFIG_FILE, SOFTMAX_FILE
 from .config import PretrainingConfig, read_config
-from .corpus import MARKS, Corpus
 from .distributed import Ranks, joined_ranks
 from .errors import ConfigError, RunError
 from .files import load_language_model
 from .language_model import LanguageModel
-from .prepare import prepare
 from .progress import Progress
-from .tokenize import load_nlp
 from .trainer import Trainer
 
 # What may change when a run goes on, because it does not touch the weights, or is checked in another way: the corpus by

@@ -16,8 +16,8 @@ from thinc.api import Config
 from torch import Tensor
 
 from ..bilm import BiLMState
+from ..corpus.corpus import BEGIN_SENTENCE, Corpus
 from .config import PretrainingConfig
-from .corpus import BEGIN_SENTENCE, Corpus
 from .distributed import Ranks
 from .errors import RunError
 from .files import save_language_model

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .corpus import BEGIN_SENTENCE, END_SENTENCE, UNKNOWN, Corpus
-from .errors import CorpusError
+from ..corpus.corpus import BEGIN_SENTENCE, END_SENTENCE, UNKNOWN, Corpus
+from ..corpus.errors import CorpusError
 from .randomness import Purpose, generator
 
 IntArray = npt.NDArray[np.int64]

@@ -9,7 +9,7 @@ import pytest
 from spacy_elmo import save_bilm
 from tests.cli.helpers import elmo
 from tests.conftest import random_bilm
-from tests.pretraining.corpora import write_lines
+from tests.corpus.corpora import write_lines
 from tests.pretraining.runs import command, evaluations, run_here, write_texts
 
 SENTENCES = ["baf bak bam .", "Unheard words !", "fin gof gok gom gon gov luf ."]

@@ -5,7 +5,7 @@ import torch
 
 from spacy_elmo import BiLMConfig
 from spacy_elmo.bilm.characters import boundary_ids, word_ids
-from spacy_elmo.pretraining.corpus import MARKS
+from spacy_elmo.corpus.corpus import MARKS
 from spacy_elmo.pretraining.language_model import LanguageModel
 from spacy_elmo.pretraining.windows import Window
 from tests.conftest import TINY, random_bilm

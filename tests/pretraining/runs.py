@@ -17,7 +17,7 @@ from typing import Any
 
 from spacy_elmo.pretraining.run import pretrain
 from tests.conftest import REPOSITORY
-from tests.pretraining.corpora import write_lines
+from tests.corpus.corpora import write_lines
 
 CONFIG = REPOSITORY / "configs" / "pretrain_tiny.cfg"
 WORDS = [a + b for a in ("ba", "de", "fi", "go", "lu", "ma", "ne", "po", "ru", "ti") for b in "fkmnv"]

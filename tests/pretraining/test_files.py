@@ -10,15 +10,15 @@ import torch
 from thinc.api import Config
 
 from spacy_elmo import CheckpointError, load_bilm
+from spacy_elmo.corpus.corpus import MARKS
 from spacy_elmo.pretraining.companions import present, read_facts, read_nlp_config, read_vocabulary
 from spacy_elmo.pretraining.config import read_config
-from spacy_elmo.pretraining.corpus import MARKS
 from spacy_elmo.pretraining.errors import RunError
 from spacy_elmo.pretraining.files import load_language_model, save_language_model
 from spacy_elmo.pretraining.perplexity import score
 from tests.conftest import REPOSITORY, random_bilm
+from tests.corpus.corpora import ENGLISH, contents
 
-from .corpora import ENGLISH, contents
 from .disk import full_disk
 from .models import VOCABULARY, random_language_model
 

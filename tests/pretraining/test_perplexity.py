@@ -14,9 +14,9 @@ from spacy_elmo.pretraining.language_model import LanguageModel
 from spacy_elmo.pretraining.perplexity import Perplexity, SentenceScore, score, totals
 from spacy_elmo.pretraining.windows import Windows
 from tests.conftest import TINY
+from tests.corpus.corpora import make_from
 from tests.reference.plain_lstm import plain_lstm
 
-from .corpora import make_from
 from .models import VOCABULARY, random_language_model
 
 SENTENCES = [["the", "cat", "sat"], [], ["an", "ocelot", "sat", "on", "日本"], ["the"], ["naïve"] * 12, ["the", "cat"]]

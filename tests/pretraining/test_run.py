@@ -18,15 +18,16 @@ from spacy.tokens import DocBin
 
 from spacy_elmo import BiLM, load_bilm, save_bilm
 from spacy_elmo.checkpoints import CheckpointError
-from spacy_elmo.pretraining.corpus import Corpus
-from spacy_elmo.pretraining.errors import ConfigError, CorpusError, RunError
+from spacy_elmo.corpus.corpus import Corpus
+from spacy_elmo.corpus.errors import CorpusError
+from spacy_elmo.corpus.sentences import read_sentences
+from spacy_elmo.pretraining.errors import ConfigError, RunError
 from spacy_elmo.pretraining.files import load_language_model
 from spacy_elmo.pretraining.language_model import LanguageModel
 from spacy_elmo.pretraining.perplexity import Perplexity, score
 from spacy_elmo.pretraining.run import pretrain
-from spacy_elmo.pretraining.sentences import read_sentences
 from tests.conftest import REPOSITORY
-from tests.pretraining.corpora import ENGLISH, write_lines
+from tests.corpus.corpora import ENGLISH, write_lines
 from tests.pretraining.runs import (
     CONFIG,
     SETTINGS,

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from spacy_elmo.pretraining.errors import RunError
 from spacy_elmo.pretraining.snapshots import FACTS_FILE, TENSORS_FILE, Snapshots
+from tests.corpus.corpora import contents
 
-from .corpora import contents
 from .disk import full_disk
 
 

@@ -7,12 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spacy_elmo.bilm.characters import boundary_ids, word_ids
-from spacy_elmo.pretraining.corpus import MARKS, Corpus, Passages, WordTable
-from spacy_elmo.pretraining.errors import CorpusError
+from spacy_elmo.corpus.corpus import MARKS, Corpus, Passages, WordTable
+from spacy_elmo.corpus.errors import CorpusError
 from spacy_elmo.pretraining.windows import Window, Windows
-
-from .corpora import make_from
-from .corpora import sentences as words_of
+from tests.corpus.corpora import make_from
+from tests.corpus.corpora import sentences as words_of
 
 MAX_CHARACTERS = 12
 

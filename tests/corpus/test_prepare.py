@@ -21,12 +21,12 @@ from hypothesis import strategies as st
 from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 
-from spacy_elmo.pretraining import build, texts
-from spacy_elmo.pretraining.corpus import Corpus
-from spacy_elmo.pretraining.errors import CorpusError
-from spacy_elmo.pretraining.prepare import prepare
-from spacy_elmo.pretraining.texts import Piece, Place
-from spacy_elmo.pretraining.workers import tokenized
+from spacy_elmo.corpus import build, texts
+from spacy_elmo.corpus.corpus import Corpus
+from spacy_elmo.corpus.errors import CorpusError
+from spacy_elmo.corpus.prepare import prepare
+from spacy_elmo.corpus.texts import Piece, Place
+from spacy_elmo.corpus.workers import tokenized
 
 from .corpora import ENGLISH, HELDOUT, TRAIN, contents, make, make_from, sentences, write_lines
 
@@ -337,10 +337,10 @@ def test_no_workers(tmp_path: Path) -> None:
 SCRIPT = """
 import sys
 from pathlib import Path
-from spacy_elmo.pretraining import build, texts
-from spacy_elmo.pretraining.prepare import prepare
-from spacy_elmo.pretraining.texts import Piece, Place
-from spacy_elmo.pretraining.workers import tokenized
+from spacy_elmo.corpus import build, texts
+from spacy_elmo.corpus.prepare import prepare
+from spacy_elmo.corpus.texts import Piece, Place
+from spacy_elmo.corpus.workers import tokenized
 
 if __name__ == "__main__":
     directory = Path(sys.argv[1])
@@ -417,7 +417,7 @@ def test_files_that_cannot_be_written(tmp_path: Path) -> None:
     assert process.returncode == 1
     corpus = tmp_path / "out" / "corpus"
     assert errors.strip().splitlines()[-1] == (
-        f"spacy_elmo.pretraining.errors.CorpusError: {corpus}: the corpus cannot be written (File too large). "
+        f"spacy_elmo.corpus.errors.CorpusError: {corpus}: the corpus cannot be written (File too large). "
         "Free space there, or choose another output directory."
     )
     assert list((tmp_path / "out").iterdir()) == []

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spacy_elmo.bilm.characters import boundary_ids, word_ids
-from spacy_elmo.pretraining.corpus import MARKS, Corpus, Passages, WordTable
-from spacy_elmo.pretraining.errors import CorpusError
+from spacy_elmo.corpus.corpus import MARKS, Corpus, Passages, WordTable
+from spacy_elmo.corpus.errors import CorpusError
 
 from .corpora import HELDOUT, TRAIN, make_from
 

@@ -9,9 +9,9 @@ import pytest
 import spacy
 from spacy.tokens import Doc, DocBin
 
-from spacy_elmo.pretraining import texts
-from spacy_elmo.pretraining.errors import CorpusError
-from spacy_elmo.pretraining.texts import Texts, find
+from spacy_elmo.corpus import texts
+from spacy_elmo.corpus.errors import CorpusError
+from spacy_elmo.corpus.texts import Texts, find
 
 from .corpora import TRAIN, make, sentences, write_lines
 
@@ -227,7 +227,7 @@ def test_zst_without_its_package(tmp_path: Path) -> None:
         "import sys\n"
         "from pathlib import Path\n"
         "sys.modules['zstandard'] = sys.modules['compression'] = None\n"
-        "from spacy_elmo.pretraining.texts import Texts\n"
+        "from spacy_elmo.corpus.texts import Texts\n"
         "list(Texts([Path(sys.argv[1])]).pieces())\n"
     )
     result = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)

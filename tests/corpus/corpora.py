@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from spacy_elmo.pretraining.corpus import Corpus, Passages
-from spacy_elmo.pretraining.prepare import prepare
+from spacy_elmo.corpus.corpus import Corpus, Passages
+from spacy_elmo.corpus.prepare import prepare
 
 ENGLISH: dict[str, Any] = {
     "nlp": {"lang": "en", "pipeline": ["sentencizer"]},

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 
-from spacy_elmo.pretraining import tokenize
-from spacy_elmo.pretraining.errors import CorpusError
-from spacy_elmo.pretraining.tokenize import DocumentTokenizer, Tokens, load_nlp
+from spacy_elmo.corpus import tokenize
+from spacy_elmo.corpus.errors import CorpusError
+from spacy_elmo.corpus.tokenize import DocumentTokenizer, Tokens, load_nlp
 
 from .corpora import ENGLISH, TRAIN
 

@@ -1,0 +1,7 @@
+"""What goes wrong with texts and corpora."""
+
+
+class CorpusError(ValueError):
+    """Texts that cannot be read, or a prepared corpus that is not there, not whole, or of other texts. The message
+    names the file.
+    """
