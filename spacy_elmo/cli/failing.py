@@ -5,13 +5,15 @@ from contextlib import contextmanager
 
 from wasabi import msg
 
-from ..pretraining.errors import RunError
-
 
 @contextmanager
 def failing() -> Iterator[None]:
     """Errors of input and of files end the command with their message and exit code 1, without a traceback."""
     try:
         yield
-    except (ValueError, OSError, RunError) as error:
+    except Exception as error:
+        from ..pretraining.errors import RunError
+
+        if not isinstance(error, ValueError | OSError | RunError):
+            raise
         msg.fail(str(error), exits=1)

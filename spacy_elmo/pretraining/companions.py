@@ -17,7 +17,7 @@ CONFIG_FILE = "pretraining.cfg"
 
 def present(directory: Path) -> list[Path]:
     """Those of the files that are there."""
-    names = (SOFTMAX_FILE, VOCABULARY_FILE, TRAINING_FILE, CONFIG_FILE)
+    names = (VOCABULARY_FILE, SOFTMAX_FILE, TRAINING_FILE, CONFIG_FILE)
     return [directory / name for name in names if (directory / name).exists()]
 
 
@@ -26,13 +26,15 @@ def read_vocabulary(directory: Path) -> list[str] | None:
     words beginning with the three marks.
     """
     path = directory / VOCABULARY_FILE
-    words = _read_json(path)
-    if words is None:
+    if not path.exists():
         return None
+    words = _read_json(path)
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise CheckpointError(f"{path}: not a vocabulary, which is a JSON list of words.")
     if words[: len(MARKS)] != list(MARKS):
-        raise CheckpointError(f"{path}: not a vocabulary, for it does not begin with {', '.join(MARKS)}.")
+        raise CheckpointError(
+            f"{path}: not a vocabulary, for its first words are {words[: len(MARKS)]} and not {list(MARKS)}."
+        )
     return words
 
 
@@ -41,8 +43,10 @@ def read_facts(directory: Path) -> dict[str, Any] | None:
     object.
     """
     path = directory / TRAINING_FILE
+    if not path.exists():
+        return None
     facts = _read_json(path)
-    if facts is not None and not isinstance(facts, dict):
+    if not isinstance(facts, dict):
         raise CheckpointError(f"{path}: not the facts of a training, which are a JSON object.")
     return facts
 
@@ -60,8 +64,6 @@ def read_nlp_config(directory: Path) -> dict[str, Any]:
 
 
 def _read_json(path: Path) -> Any:
-    if not path.exists():
-        return None
     try:
         return json.loads(path.read_text("utf8"))
     except (OSError, ValueError) as error:

@@ -17,10 +17,10 @@ from tests.pretraining.runs import (
     SETTINGS,
     TIMEOUT,
     arguments,
-    begun,
     command,
     digests,
     evaluations,
+    snapshot,
     steps_of,
     write_texts,
 )
@@ -121,7 +121,7 @@ def test_stopped_and_called_again(tmp_path: Path, texts: dict[str, str]) -> None
 
     process = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     deadline = time.monotonic() + TIMEOUT
-    while not begun(output, 20)() and process.poll() is None and time.monotonic() < deadline:
+    while not snapshot(output, 20).exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.001)
     process.send_signal(signal.SIGTERM)
     told, errors = process.communicate(timeout=TIMEOUT)

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from itertools import chain
 from multiprocessing import get_context
@@ -65,7 +65,9 @@ def arguments(output: Path, settings: Mapping[str, Any]) -> list[str]:
 
 def command(written: Path, *call: str | Path) -> tuple[int | None, str]:
     """`python -m spacy CALL`, in a process of its own. RETURNS: the exit code, and what it wrote."""
-    process = _server.Process(target=_command, args=(["spacy", *map(str, call)], {}, written, resource.RLIM_INFINITY))
+    process = _server.Process(
+        target=_command, args=(["spacy", *map(str, call)], {}, written, resource.RLIM_INFINITY, written, None)
+    )
     process.start()
     process.join(TIMEOUT)
     process.kill()
@@ -76,24 +78,33 @@ class Run:
     """The command in processes of its own, one a rank.
 
     file_bytes: how long a file may become, in place of a full disk.
+    pause_when: a pattern of file names. As soon as the output has such a file, the first of them stands still.
     """
 
     def __init__(
-        self, output: Path, settings: Mapping[str, Any], ranks: int = 1, file_bytes: int = resource.RLIM_INFINITY
+        self,
+        output: Path,
+        settings: Mapping[str, Any],
+        ranks: int = 1,
+        file_bytes: int = resource.RLIM_INFINITY,
+        pause_when: str | None = None,
     ) -> None:
         self.output = output
         self._written = output.with_name(f"{output.name}.written")
         call = ["spacy", "elmo", "pretrain", *arguments(output, {**SETTINGS, **settings})]
         self._processes = [
-            _server.Process(target=_command, args=(call, environment, self._written, file_bytes))
-            for environment in _environments(ranks)
+            _server.Process(
+                target=_command,
+                args=(call, environment, self._written, file_bytes, output, None if rank else pause_when),
+            )
+            for rank, environment in enumerate(_environments(ranks))
         ]
         for process in self._processes:
             process.start()
 
-    def kill_when(self, holds: Callable[[], Any]) -> None:
-        """SIGKILL to all of them, at a moment when something is so."""
-        self._stop_when(holds)
+    def kill_at_pause(self) -> None:
+        """SIGKILL to all of them, while the first stands still."""
+        self._wait_for_pause()
         self.kill()
 
     def kill(self) -> None:
@@ -102,18 +113,18 @@ class Run:
         for process in self._processes:
             process.join()
 
-    def kill_rank_when(self, rank: int, holds: Callable[[], Any]) -> None:
+    def kill_rank_at_pause(self, rank: int) -> None:
         """SIGKILL to one of them. Returns when the others have ended too."""
-        self._stop_when(holds)
+        self._wait_for_pause()
         self._processes[rank].kill()
-        self._signal(signal.SIGCONT)
+        self._go_on()
         self.wait()
 
-    def terminate_when(self, holds: Callable[[], Any]) -> None:
+    def terminate_at_pause(self) -> None:
         """SIGTERM to the last of them."""
-        self._stop_when(holds)
+        self._wait_for_pause()
         self._processes[-1].terminate()
-        self._signal(signal.SIGCONT)
+        self._go_on()
 
     def wait(self) -> list[int | None]:
         """RETURNS: the exit codes."""
@@ -140,28 +151,31 @@ class Run:
         """To stdout and stderr."""
         return " ".join(self._written.read_text("utf8").split())
 
-    def _stop_when(self, holds: Callable[[], Any]) -> None:
-        """Look at processes that stand still, so that what holds is so when the next signal comes."""
-        deadline = time.monotonic() + TIMEOUT
+    def _wait_for_pause(self) -> None:
+        first, deadline = self._processes[0], time.monotonic() + TIMEOUT
         while time.monotonic() < deadline:
-            assert all(process.is_alive() for process in self._processes), f"ended before the moment: {self.written}"
-            if holds():
-                self._signal(signal.SIGSTOP)
-                time.sleep(0.01)
-                if holds():
-                    return
-                self._signal(signal.SIGCONT)
-            time.sleep(0.0005)
+            assert first.is_alive(), f"ended before the moment: {self.written}"
+            # The state stands after the name, which is in brackets; T is for one that a signal has stopped.
+            if Path(f"/proc/{first.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T":
+                return
+            time.sleep(0.01)
         self.kill()
         raise AssertionError("the moment did not come")
 
-    def _signal(self, number: int) -> None:
-        for process in self._processes:
-            if process.is_alive() and process.pid:
-                os.kill(process.pid, number)
+    def _go_on(self) -> None:
+        first = self._processes[0]
+        if first.is_alive() and first.pid:
+            os.kill(first.pid, signal.SIGCONT)
 
 
-def _command(call: list[str], environment: dict[str, str], written: Path, file_bytes: int) -> None:
+def _command(
+    call: list[str],
+    environment: dict[str, str],
+    written: Path,
+    file_bytes: int,
+    output: Path,
+    pause_when: str | None,
+) -> None:
     """`python -m spacy …`, as spaCy's own __main__ does it."""
     from spacy.cli import setup_cli
 
@@ -170,8 +184,27 @@ def _command(call: list[str], environment: dict[str, str], written: Path, file_b
     with written.open("wb") as file:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
+    if pause_when:
+        _pause_when(output, pause_when)
     sys.argv = call
     setup_cli()
+
+
+def _pause_when(output: Path, pattern: str) -> None:
+    """Look before everything that this process does to a file, and stand still when the moment has come."""
+    looking = False
+
+    def look(event: str, _: Any) -> None:
+        nonlocal looking
+        if looking or not event.startswith(("open", "os.")):
+            return
+        looking = True
+        if any(output.glob(pattern)):
+            os.kill(os.getpid(), signal.SIGSTOP)
+            return  # once: it looks no more
+        looking = False
+
+    sys.addaudithook(look)
 
 
 def _environments(ranks: int) -> Iterable[dict[str, str]]:
@@ -190,16 +223,6 @@ def _environments(ranks: int) -> Iterable[dict[str, str]]:
 
 def snapshot(output: Path, step: int) -> Path:
     return output / "checkpoints" / f"step-{step:09}"
-
-
-def begun(output: Path, step: int) -> Callable[[], bool]:
-    """Whether a run has a checkpoint of this step."""
-    return snapshot(output, step).exists
-
-
-def there(output: Path, pattern: str) -> Callable[[], bool]:
-    """Whether a run's directory has such a file."""
-    return lambda: any(output.glob(pattern))
 
 
 def log(output: Path) -> list[dict[str, Any]]:

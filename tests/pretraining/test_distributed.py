@@ -19,13 +19,11 @@ from tests.pretraining.runs import (
     Run,
     arguments,
     assert_same_run,
-    begun,
     digests,
     evaluations,
     run_here,
     snapshot,
     steps_of,
-    there,
     write_texts,
 )
 
@@ -76,12 +74,12 @@ def test_two_ranks_are_one_with_twice_the_sequences(tmp_path: Path, texts: dict[
 
 def test_killed_and_resumed(tmp_path: Path, settings: dict[str, object], whole: Path) -> None:
     output = tmp_path / "run"
-    Run(output, settings, ranks=2).kill_when(there(output, "checkpoints/.unfinished-*10"))
+    Run(output, settings, ranks=2, pause_when="checkpoints/.unfinished-10").kill_at_pause()
     # One rank dies, and the other must not wait for it.
-    Run(output, settings, ranks=2).kill_rank_when(1, begun(output, 10))
+    Run(output, settings, ranks=2, pause_when="checkpoints/step-*10").kill_rank_at_pause(1)
     for step in (20, 30, 40):
-        run = Run(output, settings, ranks=2)
-        run.terminate_when(begun(output, step))  # rank 1; both stop, after the same step
+        run = Run(output, settings, ranks=2, pause_when=f"checkpoints/step-*{step}")
+        run.terminate_at_pause()  # rank 1; both stop, after the same step
         assert "because a signal asked for it" in run.fail()
     Run(output, settings, ranks=2).finish()
     assert_same_run(output, whole)

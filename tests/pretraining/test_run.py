@@ -4,7 +4,6 @@ import json
 import random
 import shutil
 import time
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,6 @@ from tests.pretraining.runs import (
     WORDS,
     Run,
     assert_same_run,
-    begun,
     digests,
     documents,
     evaluations,
@@ -44,7 +42,6 @@ from tests.pretraining.runs import (
     run_here,
     snapshot,
     steps_of,
-    there,
     write_texts,
 )
 
@@ -77,7 +74,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, texts: dict[str, str]) -> Pa
 def killed_run(tmp_path_factory: pytest.TempPathFactory, texts: dict[str, str]) -> Path:
     """The output of a run that was killed between the checkpoints of steps 20 and 30."""
     output = tmp_path_factory.mktemp("killed") / "run"
-    Run(output, texts).kill_when(begun(output, 20))
+    Run(output, texts, pause_when="checkpoints/step-*20").kill_at_pause()
     return output
 
 
@@ -119,18 +116,18 @@ def test_a_run_that_nothing_disturbs(whole: Path) -> None:
 
 def test_killed_at_the_worst_moments(tmp_path: Path, texts: dict[str, str], whole: Path) -> None:
     output = tmp_path / "run"
-    moments: list[Callable[[], bool]] = [
-        there(output, "corpus.preparing-*/*"),
-        there(output, "corpus/manifest.json"),
-        begun(output, 10),
-        there(output, "checkpoints/.unfinished-*"),
-        there(output, ".model-best.unfinished"),
-        lambda: steps_of(output)[-1][0] >= 45,
-        there(output, "checkpoints/.unfinished-*60"),
-        there(output, ".model-last.unfinished"),
+    moments = [
+        "corpus.preparing-*/*",
+        "corpus/manifest.json",
+        "checkpoints/step-*10",
+        "checkpoints/.unfinished-20",
+        ".model-best.unfinished/model.safetensors",
+        "checkpoints/step-*50",
+        "checkpoints/.unfinished-60",
+        ".model-last.unfinished",
     ]
     for moment in moments:
-        Run(output, texts).kill_when(moment)
+        Run(output, texts, pause_when=moment).kill_at_pause()
     Run(output, texts).finish()
     assert_same_run(output, whole)
     # Nothing remains of what was not finished.
@@ -171,8 +168,8 @@ def test_what_a_killed_process_left_half_written(killed: Path, texts: dict[str, 
 
 def test_asked_to_stop(tmp_path: Path, texts: dict[str, str], whole: Path) -> None:
     output = tmp_path / "run"
-    run = Run(output, texts)
-    run.terminate_when(begun(output, 20))
+    run = Run(output, texts, pause_when="checkpoints/step-*20")
+    run.terminate_at_pause()
     message = run.fail()
     newest = max(path.name for path in (output / "checkpoints").iterdir())
     step = int(newest.removeprefix("step-"))
