@@ -1,10 +1,14 @@
-"""Commands as users run them: in processes of their own."""
+"""Commands in processes of their own, forked from one that has imported what takes seconds."""
 
 import os
-import subprocess
 import sys
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+_server = get_context("forkserver")
+_server.set_forkserver_preload(["tests.pretraining.warm"])
 
 
 @dataclass(frozen=True)
@@ -21,10 +25,27 @@ class Result:
 
 def spacy(*arguments: str | Path, directory: Path | None = None) -> Result:
     """`python -m spacy ARGUMENTS`."""
-    command = [sys.executable, "-m", "spacy", *map(str, arguments)]
-    environment = {**os.environ, "ANSI_COLORS_DISABLED": "1", "COLUMNS": "120"}
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=directory, env=environment)
-    return Result(result.returncode, result.stdout, result.stderr)
+    with TemporaryDirectory() as folder:
+        written = Path(folder, "output"), Path(folder, "errors")
+        process = _server.Process(target=_spacy, args=([*map(str, arguments)], directory, written))
+        process.start()
+        process.join(120)
+        assert process.exitcode is not None, "the command did not end"
+        output, errors = (path.read_text("utf8") for path in written)
+        return Result(process.exitcode, output, errors)
+
+
+def _spacy(arguments: list[str], directory: Path | None, written: tuple[Path, Path]) -> None:
+    """As spaCy's own __main__ does it."""
+    from spacy.cli import setup_cli
+
+    os.environ.update(ANSI_COLORS_DISABLED="1", COLUMNS="120")
+    for stream, path in zip((1, 2), written, strict=True):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), stream)
+    if directory:
+        os.chdir(directory)
+    sys.argv = ["spacy", *arguments]
+    setup_cli()
 
 
 def elmo(*arguments: str | Path, directory: Path | None = None) -> Result:
