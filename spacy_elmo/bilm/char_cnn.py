@@ -3,7 +3,7 @@
 Kim et al. 2016 (character-aware language models) as used by Jozefowicz et al. 2016 and Peters et al. 2018.
 """
 
-from typing import cast
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,9 @@ WORKING_BYTES = 64 * 2**20
 
 _ACTIVATION = {"relu": torch.relu, "tanh": torch.tanh}
 
+# Computes a linear layer. Inference has faster ways than the layer itself.
+Linear = Callable[[nn.Linear, Tensor], Tensor]
+
 
 class Highway(nn.Module):
     """y = g * relu(W_t x + b_t) + (1 - g) * x with g = sigmoid(W_c x + b_c) (Srivastava et al. 2015)."""
@@ -25,8 +28,8 @@ class Highway(nn.Module):
         self.transform = nn.Linear(dim, dim)
         self.carry = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.lerp(x, torch.relu(self.transform(x)), torch.sigmoid(self.carry(x)))
+    def forward(self, x: Tensor, linear: Linear) -> Tensor:
+        return torch.lerp(x, torch.relu(linear(self.transform, x)), torch.sigmoid(linear(self.carry, x)))
 
 
 class CharCNN(nn.Module):
@@ -40,23 +43,23 @@ class CharCNN(nn.Module):
         self.highways = nn.ModuleList(Highway(config.n_filters) for _ in range(config.n_highway))
         self.projection = nn.Linear(config.n_filters, config.projection_dim)
 
-    def forward(self, ids: Tensor) -> Tensor:
+    def forward(self, ids: Tensor, linear: Linear = nn.Linear.__call__) -> Tensor:
         """Words of similar length are computed together, since the convolutions run as far as the longest of them."""
         if len(ids) == 0:
             return self.projection.weight.new_zeros(0, self.config.projection_dim)
         order = torch.argsort((ids != PAD).sum(dim=1), stable=True)
-        words = torch.cat([self._words(ids[rows]) for rows in order.split(_chunk_size(self.config.n_filters))])
+        words = torch.cat([self._words(ids[rows], linear) for rows in order.split(_chunk_size(self.config.n_filters))])
         return words.to(self.projection.weight.dtype)[torch.argsort(order)]
 
-    def _words(self, ids: Tensor) -> Tensor:
+    def _words(self, ids: Tensor, linear: Linear) -> Tensor:
         """The large products of the highways gain by many words, and take little memory for each."""
         widest = max(self.config.char_dim, *(count for _, count in self.config.filters))
         features = torch.cat(
             [self._features(chunk) for chunk in ids.split(_chunk_size(self.config.max_characters * widest))]
         )
         for highway in self.highways:
-            features = highway(features)
-        return cast(Tensor, self.projection(features))
+            features = highway(features, linear)
+        return linear(self.projection, features)
 
     def _features(self, ids: Tensor) -> Tensor:
         characters = self.embedding(self._without_idle_padding(ids)).transpose(1, 2)

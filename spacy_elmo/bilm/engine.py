@@ -1,30 +1,50 @@
 """Inference: any number of sentences of any length, with bounded working memory and without autograd.
 
-Sentences are sorted by length and grouped into batches; the character CNN sees each distinct word of a batch once; the
-LSTMs run over packed rows in chunks of time steps, each through all layers, with the state carried from chunk to chunk.
+What makes it fast, in the order of the data's way:
+
+- Sentences are sorted by length and packed, a batch of many rows a time: products are wide, and nothing is padding.
+- The char CNN sees each distinct word of a batch once, and not at all while its vector is kept from earlier batches.
+- A sentence alone starts where its boundary mark leaves the LSTMs, which is always the same state and computed once;
+  and the mark at its other end is read by nobody. So no step is spent on boundaries.
+- The two directions have nothing to do with each other, and run side by side (see `parallel`).
+- The inputs' part of the gates is one product for many steps (see `lstm_inference`); in the first layer for distinct
+  words only, of which there are half as many as tokens in a batch of 32 sentences.
+- Weights are laid out for the processor once (see `products`), and again when they have changed (see `derived`).
+
+Steps run in chunks, each through all layers, with the state carried from chunk to chunk: no array but the result grows
+with the length of a sentence.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from . import products
 from .lstm import ProjectedLSTM
+from .lstm_inference import PreparedLSTM
 from .packing import Packing
+from .parallel import both
 from .state import BiLMState
-from .words import WordTypes
+from .word_vectors import WordVectors
+from .words import BOUNDARIES, WordTypes
 
 if TYPE_CHECKING:
     from .model import BiLM
 
 # Rows (tokens and boundaries) of a batch. More rows make wider matrix products; past some thousands nothing is gained.
 BATCH_ROWS = 8192
-# Bytes of the largest temporary array in an LSTM layer. Sets the size of the chunks.
-WORKING_BYTES = 64 * 2**20
+# Bytes of the largest temporary array in an LSTM layer, of which each direction has two. Sets the size of the chunks.
+WORKING_BYTES = 32 * 2**20
+# Words that are too few to share out between threads.
+FEW_WORDS = 32
+
+Ids = npt.NDArray[np.int64]
 
 
 def embed(bilm: "BiLM", sentences: Sequence[Sequence[str]]) -> list[npt.NDArray[np.float32]]:
@@ -32,9 +52,7 @@ def embed(bilm: "BiLM", sentences: Sequence[Sequence[str]]) -> list[npt.NDArray[
     config = bilm.config
     results = [np.zeros((config.n_layers + 1, 0, config.width), dtype=np.float32)] * len(sentences)
     for batch in batches([len(sentence) for sentence in sentences]):
-        state = BiLMState.zeros(config, len(batch), bilm.device)
-        layers, _ = embed_batch(bilm, [sentences[i] for i in batch], state)
-        for i, array in zip(batch, layers, strict=True):
+        for i, array in zip(batch, _embed_alone(bilm, [sentences[i] for i in batch]), strict=True):
             results[i] = array
     return results
 
@@ -55,6 +73,28 @@ def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
         yield batch
 
 
+@torch.no_grad()
+def _embed_alone(bilm: "BiLM", sentences: Sequence[Sequence[str]]) -> list[npt.NDArray[np.float32]]:
+    """Each sentence from the state that its boundary mark leaves."""
+    types = WordTypes.of(sentences, bilm.config.max_characters)
+    words = types.tokens[types.tokens >= BOUNDARIES]
+    lengths = [length - BOUNDARIES for length in types.lengths]
+    start = bilm.derived.get("start", list(bilm.parameters()), partial(_start, bilm))
+    layers, _ = _run(bilm, types.ids, words, lengths, start.repeat(len(lengths)))
+    return _split(layers, lengths)
+
+
+def _start(bilm: "BiLM") -> BiLMState:
+    """The state of a sequence after its first boundary: <S> read forward, </S> backward."""
+    zeros = BiLMState.zeros(bilm.config, 1, bilm.device)
+    ids = WordTypes.of([], bilm.config.max_characters).ids
+    _, after_begin = _run(bilm, ids, np.array([0]), [1], zeros)
+    _, after_end = _run(bilm, ids, np.array([1]), [1], zeros)
+    return BiLMState(
+        torch.stack([after_begin.hidden[0], after_end.hidden[1]]), torch.stack([after_begin.cell[0], after_end.cell[1]])
+    )
+
+
 def embed_batch(
     bilm: "BiLM", sentences: Sequence[Sequence[str]], state: BiLMState
 ) -> tuple[list[npt.NDArray[np.float32]], BiLMState]:
@@ -63,53 +103,114 @@ def embed_batch(
         return [], state
     types = WordTypes.of(sentences, bilm.config.max_characters)
     layers, new_state = run_layers(bilm, types, state)
-    return _split(layers, types.lengths), new_state
+    return [array[:, 1:-1] for array in _split(layers, types.lengths)], new_state
 
 
 @torch.no_grad()
 def run_layers(bilm: "BiLM", types: WordTypes, state: BiLMState) -> tuple[Tensor, BiLMState]:
     """All layers of a batch, boundaries included, (n_layers + 1, n_rows, width), and the state after it."""
+    return _run(bilm, types.ids, types.tokens, types.lengths, state)
+
+
+def _run(
+    bilm: "BiLM", ids: Ids, tokens: npt.NDArray[np.int64], lengths: Sequence[int], state: BiLMState
+) -> tuple[Tensor, BiLMState]:
+    """tokens: the row of `ids` of each token, all sequences one after another. lengths: the sequences' numbers of them.
+    RETURNS: (n_layers + 1, n_tokens, width), and the state after it.
+    """
     config, device = bilm.config, bilm.device
-    packing = Packing.of(types.lengths)
+    packing = Packing.of(lengths)
     order = torch.from_numpy(packing.order).to(device)
     packed_state = state.reorder(order)
-    layers = torch.empty(config.n_layers + 1, len(types.tokens), config.width, device=device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=bilm.precision == "bfloat16"):
-        tokens = bilm.char_cnn(torch.from_numpy(types.ids).to(device))[torch.from_numpy(types.tokens).to(device)]
-        for direction, (rows, stack) in enumerate(zip(packing.directions, bilm.stacks, strict=True)):
-            half = layers[:, :, direction * config.projection_dim : (direction + 1) * config.projection_dim]
-            half[0] = tokens
-            _run_direction(bilm, half, torch.from_numpy(rows).to(device), stack, packing, packed_state, direction)
+    layers = torch.empty(config.n_layers + 1, len(tokens), config.width, device=device)
+    words = _word_vectors(bilm, ids)
+
+    def run_direction(direction: int) -> None:
+        half = layers[:, :, direction * config.projection_dim : (direction + 1) * config.projection_dim]
+        half[0] = words[torch.from_numpy(tokens).to(device)]
+        _Direction(bilm, direction, words, half, packed_state).run(tokens, packing)
+
+    both(lambda: run_direction(0), lambda: run_direction(1))
     return layers, packed_state.reorder(torch.argsort(order))
 
 
-def _run_direction(
-    bilm: "BiLM",
-    layers: Tensor,
-    index: Tensor,
-    stack: list[ProjectedLSTM],
-    packing: Packing,
-    state: BiLMState,
-    direction: int,
-) -> None:
-    """Fill `layers[1:]` (n_layers + 1, n_rows, projection_dim), from `layers[0]`, and advance the state in place."""
-    chunk_rows = max(1, WORKING_BYTES // (4 * 4 * bilm.config.cell_dim))
-    for steps, rows in packing.chunks(chunk_rows):
-        flat = index[rows]
-        sizes = packing.batch_sizes[steps].tolist()
-        x = layers[0, flat]
-        for number, lstm in enumerate(stack):
-            y = lstm.run_in_place(x, sizes, (state.hidden[direction, number], state.cell[direction, number]))
-            x = y.add_(x) if number and bilm.config.skip_connections else y
-            layers[number + 1, flat] = x
+class _Direction:
+    """One direction's way through a batch, filling `layers[1:]` and advancing the state in place.
+
+    words: (n_types, projection_dim). layers: (n_layers + 1, n_tokens, projection_dim).
+    """
+
+    def __init__(self, bilm: "BiLM", direction: int, words: Tensor, layers: Tensor, state: BiLMState) -> None:
+        self._stack = [_prepared(bilm, lstm, state.n_sequences) for lstm in bilm.stacks[direction]]
+        self._direction = direction
+        self._words = words
+        self._layers = layers
+        self._states = list(zip(state.hidden[direction], state.cell[direction], strict=True))
+        self._skip = bilm.config.skip_connections
+        self._chunk_rows = max(1, WORKING_BYTES // (4 * 4 * bilm.config.cell_dim))
+
+    def run(self, tokens: npt.NDArray[np.int64], packing: Packing) -> None:
+        order = packing.directions[self._direction]
+        for steps, rows in packing.chunks(self._chunk_rows):
+            self._run_chunk(tokens, order[rows], packing.batch_sizes[steps].tolist())
+
+    def _run_chunk(self, tokens: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], sizes: list[int]) -> None:
+        index = torch.from_numpy(rows).to(self._words.device)
+        x = self._words
+        for number, (lstm, state) in enumerate(zip(self._stack, self._states, strict=True)):
+            gates = lstm.input_gates(x) if number else self._gates_of_words(lstm, tokens[rows])
+            y = lstm.run(gates, sizes, state)
+            x = y.add_(x) if number and self._skip else y
+            self._layers[number + 1, index] = x
+
+    def _gates_of_words(self, lstm: PreparedLSTM, tokens: npt.NDArray[np.int64]) -> Tensor:
+        types, index = np.unique(tokens, return_inverse=True)
+        gates = lstm.input_gates(self._words[torch.from_numpy(types).to(self._words.device)])
+        return gates[torch.from_numpy(index).to(gates.device)]
+
+
+def _prepared(bilm: "BiLM", lstm: ProjectedLSTM, n_rows: int) -> PreparedLSTM:
+    key = (id(lstm), products.kind(n_rows))
+    return bilm.derived.get(key, list(lstm.parameters()), lambda: PreparedLSTM(lstm, bilm.precision, n_rows))
+
+
+def _word_vectors(bilm: "BiLM", ids: Ids) -> Tensor:
+    """(n_types, projection_dim)"""
+    compute = partial(_encode, bilm)
+    if bilm.device.type != "cpu":
+        return compute(ids)
+    parameters = list(bilm.char_cnn.parameters())
+    kept = bilm.derived.get("words", parameters, lambda: WordVectors(bilm.config.projection_dim))
+    return kept.lookup(ids, compute)
+
+
+def _encode(bilm: "BiLM", ids: Ids) -> Tensor:
+    """(n_words, projection_dim), by the char CNN."""
+    encode = partial(bilm.char_cnn, linear=partial(_linear, bilm))
+    vectors = torch.empty(len(ids), bilm.config.projection_dim, device=bilm.device)
+
+    def run(part: slice) -> None:
+        vectors[part] = encode(torch.from_numpy(ids[part]).to(bilm.device))
+
+    if len(ids) < FEW_WORDS or bilm.device.type != "cpu":
+        run(slice(None))
+    else:
+        both(lambda: run(slice(0, None, 2)), lambda: run(slice(1, None, 2)))
+    return vectors
+
+
+def _linear(bilm: "BiLM", layer: nn.Linear, x: Tensor) -> Tensor:
+    def build() -> products.Product:
+        return products.prepare(layer.weight, bilm.precision, products.MANY_ROWS)
+
+    return bilm.derived.get(id(layer), [layer.weight], build)(x, layer.bias)
 
 
 def _split(layers: Tensor, lengths: Sequence[int]) -> list[npt.NDArray[np.float32]]:
-    """One array a sentence, boundaries dropped. Copies, so that one kept sentence does not keep its whole batch; alone
-    in a batch a sentence may be huge, and is not copied.
+    """One array a sentence. Copies, so that one kept sentence does not keep its whole batch; alone in a batch it may be
+    huge, and is not copied.
     """
     array = layers.cpu().numpy()
     if len(lengths) == 1:
-        return [array[:, 1:-1]]
-    ends = np.cumsum([0, *lengths])
-    return [array[:, start + 1 : end - 1].copy() for start, end in pairwise(ends)]
+        return [array]
+    return [array[:, start:end].copy() for start, end in pairwise(np.cumsum([0, *lengths]))]

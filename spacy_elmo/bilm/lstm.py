@@ -1,16 +1,13 @@
-"""The clipped LSTM with projection (Sak et al. 2014), in two ways of running that give the same numbers.
+"""The clipped LSTM with projection (Sak et al. 2014): its parameters, and its differentiable run for training.
 
-`forward` is differentiable, for training (see `lstm_function`); `run_in_place` is for inference.
-
-Both take packed rows (see `packing`) and the state of the sequences in packed order, and give back the new state
-beside the output. Neither keeps anything between calls.
+`lstm_inference` runs the same parameters without autograd. Both take packed rows (see `packing`) and the state of the
+sequences in packed order, and give back the new state beside the output. Neither keeps anything between calls.
 """
 
 import math
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .lstm_function import LSTMFunction
@@ -60,7 +57,7 @@ class ProjectedLSTM(nn.Module):
             x,
             *state,
             self.weight,
-            self._gate_bias(),
+            self.gate_bias(),
             self.projection,
             starts,
             batch_sizes,
@@ -69,37 +66,12 @@ class ProjectedLSTM(nn.Module):
         )
         return output, (hidden, cell)
 
-    def run_in_place(self, x: Tensor, batch_sizes: Sequence[int], state: State) -> Tensor:
-        """As `forward`, without autograd, and the state given is overwritten with the new one: its rows of ended
-        sequences stay as they are, so nothing is sliced off or put back, and each step writes into the output.
-        """
-        input_weight, state_weight = self._split_weight()
-        cell_dim = self.cell_dim
-        # One product for the inputs of all steps; only the recurrent part has to wait for the step before.
-        gates = F.linear(x, input_weight, self._gate_bias()).float()
-        output = x.new_empty(len(x), self.projection.shape[0], dtype=torch.float32)
-        hidden, cell = state
-        row = 0
-        for size in batch_sizes:
-            h, c, step = hidden[:size], cell[:size], gates[row : row + size]
-            step += F.linear(h, state_weight)
-            candidate = step[:, cell_dim : 2 * cell_dim].tanh_()
-            i, f, o = (step[:, k * cell_dim : (k + 1) * cell_dim].sigmoid_() for k in (0, 2, 3))
-            c.mul_(f).addcmul_(i, candidate).clamp_(-self.cell_clip, self.cell_clip)
-            torch.clamp(
-                F.linear(torch.tanh(c, out=candidate).mul_(o), self.projection).float(),
-                -self.projection_clip,
-                self.projection_clip,
-                out=h,
-            )
-            output[row : row + size] = h
-            row += size
-        return output
-
-    def _split_weight(self) -> tuple[Tensor, Tensor]:
+    def split_weight(self) -> tuple[Tensor, Tensor]:
+        """The columns of the weight for the input, and those for the projected state."""
         return self.weight[:, : self.input_dim], self.weight[:, self.input_dim :]
 
-    def _gate_bias(self) -> Tensor:
+    def gate_bias(self) -> Tensor:
+        """The bias with the forget gate's constant."""
         forget = torch.zeros_like(self.bias)
         forget[2 * self.cell_dim : 3 * self.cell_dim] = FORGET_BIAS
         return self.bias + forget

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from . import engine
 from .char_cnn import CharCNN
 from .config import BiLMConfig
+from .derived import Derived
 from .lstm import ProjectedLSTM
 from .packing import Packing
+from .products import PRECISIONS
 from .state import BiLMState
 from .words import WordTypes
-
-PRECISIONS = ("float32", "bfloat16")
 
 
 class BiLM(nn.Module):
@@ -33,6 +33,7 @@ class BiLM(nn.Module):
             raise ValueError(f"biLM precision {precision!r} is not one of {', '.join(PRECISIONS)}.")
         self.config = config
         self.precision = precision
+        self.derived = Derived()
         self.char_cnn = CharCNN(config)
         self.forward_layers = nn.ModuleList(self._new_lstm() for _ in range(config.n_layers))
         self.backward_layers = nn.ModuleList(self._new_lstm() for _ in range(config.n_layers))

@@ -35,3 +35,7 @@ class BiLMState:
     def reorder(self, order: Tensor) -> "BiLMState":
         """The state with sequence `order[i]` in place i, as a copy."""
         return BiLMState(self.hidden[:, :, order], self.cell[:, :, order])
+
+    def repeat(self, n_sequences: int) -> "BiLMState":
+        """From a state of one sequence, one of as many that are all alike."""
+        return BiLMState(self.hidden.expand(-1, -1, n_sequences, -1), self.cell.expand(-1, -1, n_sequences, -1))

@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 from .characters import boundary_ids, word_ids
 
+# Boundary marks of a sentence, one at each end, and the first types: <S> is type 0, </S> type 1.
+BOUNDARIES = 2
+
 
 @dataclass(frozen=True)
 class WordTypes:
@@ -25,9 +28,9 @@ class WordTypes:
 
     @classmethod
     def of(cls, sentences: Sequence[Sequence[str]], max_characters: int) -> "WordTypes":
-        number = {word: i for i, word in enumerate(dict.fromkeys(chain.from_iterable(sentences)), start=2)}
+        number = {word: i for i, word in enumerate(dict.fromkeys(chain.from_iterable(sentences)), start=BOUNDARIES)}
         ids = np.concatenate([boundary_ids(max_characters), word_ids(list(number), max_characters)])
-        lengths = [len(sentence) + 2 for sentence in sentences]
+        lengths = [len(sentence) + BOUNDARIES for sentence in sentences]
         tokens = np.fromiter(
             chain.from_iterable((0, *map(number.__getitem__, sentence), 1) for sentence in sentences),
             dtype=np.int64,

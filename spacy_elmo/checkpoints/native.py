@@ -30,7 +30,7 @@ def read(directory: Path) -> tuple[BiLMConfig, dict[str, Tensor]]:
         with safe_open(path, framework="pt") as file:
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
             check_shapes(config, shapes, str(path))
-            return config, {name: file.get_tensor(name).float() for name in shapes}
+            return config, {name: _parameter(file.get_tensor(name)) for name in shapes}
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file; the model in {directory} is incomplete.") from None
     except (SafetensorError, OSError) as error:
@@ -44,7 +44,14 @@ def parse_parameters(config: BiLMConfig, data: bytes, where: str) -> dict[str, T
     except SafetensorError as error:
         raise CheckpointError(f"{where}: not whole safetensors data ({error}).") from None
     check_shapes(config, {name: tuple(tensor.shape) for name, tensor in tensors.items()}, where)
-    return {name: tensor.float() for name, tensor in tensors.items()}
+    return {name: _parameter(tensor) for name, tensor in tensors.items()}
+
+
+def _parameter(tensor: Tensor) -> Tensor:
+    """In float32, and in memory that torch has laid out. A file's tensors stand at any address, and the order of the
+    sums in a product depends on it: the last bits of a vector would depend on where its model came from.
+    """
+    return tensor.to(torch.float32, copy=True)
 
 
 def parse_config(values: Any, where: str) -> BiLMConfig:

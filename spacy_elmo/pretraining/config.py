@@ -12,7 +12,7 @@ from spacy.util import load_config
 from thinc.api import Config
 
 from ..bilm import BiLMConfig
-from ..bilm.model import PRECISIONS
+from ..bilm.products import PRECISIONS
 from .errors import ConfigError
 from .schedule import DECAYS
 

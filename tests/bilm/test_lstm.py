@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from spacy_elmo.bilm.lstm import ProjectedLSTM
+from spacy_elmo.bilm.lstm_inference import PreparedLSTM
 from tests.reference.plain_lstm import plain_lstm
 
 BATCH_SIZES = [5, 5, 3, 3, 2, 1, 1]
@@ -44,13 +45,12 @@ CLIPS = [(None, None), (0.7, None), (None, 0.5), (0.7, 0.5)]
 
 @pytest.mark.parametrize(("cell_clip", "projection_clip"), CLIPS)
 @pytest.mark.parametrize("n_sequences", [5, 6])
-def test_run_in_place_equals_forward(n_sequences: int, cell_clip: float | None, projection_clip: float | None) -> None:
+def test_inference_equals_forward(n_sequences: int, cell_clip: float | None, projection_clip: float | None) -> None:
     lstm = random_lstm(cell_clip, projection_clip)
     x, (hidden, cell) = random_inputs(n_sequences)
     wanted, (wanted_hidden, wanted_cell) = lstm(x, BATCH_SIZES, (hidden, cell))
-    found_hidden, found_cell = hidden.clone(), cell.clone()
     with torch.no_grad():
-        found = lstm.run_in_place(x, BATCH_SIZES, (found_hidden, found_cell))
+        found, (found_hidden, found_cell) = run_prepared(lstm, x, BATCH_SIZES, (hidden, cell))
     assert_close(found, wanted, 1e-6)
     assert_close(found_hidden, wanted_hidden, 1e-6)
     assert_close(found_cell, wanted_cell, 1e-6)
@@ -111,13 +111,14 @@ def run_forward(lstm: ProjectedLSTM, x: Tensor, batch_sizes: list[int], state: S
     return output, new_state
 
 
-def run_in_place(lstm: ProjectedLSTM, x: Tensor, batch_sizes: list[int], state: State) -> tuple[Tensor, State]:
+def run_prepared(lstm: ProjectedLSTM, x: Tensor, batch_sizes: list[int], state: State) -> tuple[Tensor, State]:
     state = (state[0].clone(), state[1].clone())
-    return lstm.run_in_place(x, batch_sizes, state), state
+    prepared = PreparedLSTM(lstm, "float32", n_rows=batch_sizes[0])
+    return prepared.run(prepared.input_gates(x), batch_sizes, state), state
 
 
 Run = Callable[[ProjectedLSTM, Tensor, list[int], State], tuple[Tensor, State]]
-both_runs = pytest.mark.parametrize("run", [run_forward, run_in_place])
+both_runs = pytest.mark.parametrize("run", [run_forward, run_prepared])
 
 
 @both_runs

@@ -1,0 +1,112 @@
+"""Products with weights that stay the same from call to call, laid out beforehand as suits the processor and precision.
+
+    product = prepare(weight, precision, n_rows)
+    y = product(x, addend)  # x @ weight.T + addend
+
+All ways of computing a float32 product agree to rounding. Which one is taken depends on the processor and the shapes
+alone, never on a timing, so that the same machine gives the same numbers every time.
+"""
+
+from collections.abc import Callable
+from functools import cache
+
+import torch
+from torch import Tensor
+
+PRECISIONS = ("float32", "bfloat16")
+
+# From x (n_rows, n_inputs) and an addend (n_outputs,) or (n_rows, n_outputs), which may be overwritten, or none, to
+# (n_rows, n_outputs). All float32.
+Product = Callable[[Tensor, Tensor | None], Tensor]
+
+# Rows from which on a product is about as fast in one layout as in another, each weight being read for many of them.
+MANY_ROWS = 128
+
+
+def prepare(weight: Tensor, precision: str, n_rows: int) -> Product:
+    """weight: (n_outputs, n_inputs) float32.
+    precision: one of PRECISIONS.
+    n_rows: how many x will have, about.
+    """
+    if precision == "float32":
+        return _exact(weight, n_rows)
+    return Half(weight)
+
+
+def kind(n_rows: int) -> str:
+    """Two numbers of rows of one kind get the same layout."""
+    return "one" if n_rows == 1 else "few" if n_rows < MANY_ROWS else "many"
+
+
+def _exact(weight: Tensor, n_rows: int) -> Product:
+    """The fastest on an AMD Zen 3 (bench/products.py) for weights that have to come from memory each time, as those of
+    a step do: the layers before and after have pushed them out of the caches.
+    """
+    n_outputs, n_inputs = weight.shape
+    wide, rows = n_outputs > n_inputs, kind(n_rows)
+    if weight.device.type != "cpu":
+        return Plain(weight.t())
+    if rows != "one" and _has_packing(torch.float32) and (_has_avx512() or (wide and rows == "few")):
+        return Packed(weight)
+    # Read in the order in which they stand, where many outputs are made of few inputs or few rows of many.
+    return Plain(weight.t().contiguous() if wide == (rows == "one") else weight.t())
+
+
+class Plain:
+    """By torch's own matrix product; a view of the weight or a copy, as it is given."""
+
+    def __init__(self, transposed: Tensor) -> None:
+        self._transposed = transposed
+
+    def __call__(self, x: Tensor, addend: Tensor | None = None) -> Tensor:
+        if addend is None:
+            return x @ self._transposed
+        return torch.addmm(addend, x, self._transposed, out=addend if addend.dim() == 2 else None)
+
+
+class Packed:
+    """By oneDNN, with the weight in blocks in the order in which the processor reads them. On AMD processors with
+    AVX-512 two to three times as fast as torch's default, MKL.
+    """
+
+    def __init__(self, weight: Tensor) -> None:
+        self._weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous(), None)
+
+    def __call__(self, x: Tensor, addend: Tensor | None = None) -> Tensor:
+        if addend is not None and addend.dim() == 2:
+            return _linear.binary(x, addend, self._weight, None, "add")
+        return _linear(x, self._weight, addend, "none", [], "")
+
+
+class Half:
+    """Factors in bfloat16, sums in float32, rounded to bfloat16: fast on processors that have it, slow on others."""
+
+    def __init__(self, weight: Tensor) -> None:
+        weight = weight.detach().bfloat16()
+        packed = weight.device.type == "cpu" and _has_packing(torch.bfloat16)
+        self._product: Product = Packed(weight) if packed else Plain(weight.t())
+
+    def __call__(self, x: Tensor, addend: Tensor | None = None) -> Tensor:
+        y = self._product(x.bfloat16(), None).float()
+        return y if addend is None else y.add_(addend)
+
+
+_linear = torch.ops.mkldnn._linear_pointwise
+
+
+@cache
+def _has_avx512() -> bool:
+    return torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+
+
+@cache
+def _has_packing(dtype: torch.dtype) -> bool:
+    """Whether oneDNN's packed product is there for this processor and right: it is no public interface of torch."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    x, weight = torch.ones(3, 5, dtype=dtype), torch.eye(7, 5, dtype=dtype)
+    try:
+        found = Packed(weight)(x, torch.ones(3, 7, dtype=dtype))
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+    return torch.equal(found, x @ weight.t() + 1)
