@@ -12,7 +12,7 @@ from .characters import N_CHARACTERS, PAD
 from .config import BiLMConfig
 
 # Bytes of the largest temporary array. Sets how many words are computed together.
-WORKING_BYTES = 64 * 2**20
+WORKING_BYTES = 16 * 2**20
 
 _ACTIVATION = {"relu": torch.relu, "tanh": torch.tanh}
 

@@ -79,17 +79,18 @@ def _embed_alone(bilm: "BiLM", sentences: Sequence[Sequence[str]]) -> list[npt.N
     types = WordTypes.of(sentences, bilm.config.max_characters)
     words = types.tokens[types.tokens >= BOUNDARIES]
     lengths = [length - BOUNDARIES for length in types.lengths]
-    start = bilm.derived.get("start", list(bilm.parameters()), partial(_start, bilm))
-    layers, _ = _run(bilm, types.ids, words, lengths, start.repeat(len(lengths)))
+    kind = products.kind(len(lengths))
+    start = bilm.derived.get(("start", kind), list(bilm.parameters()), lambda: _start(bilm, len(lengths)))
+    layers, _ = _run(bilm, types.ids, words, lengths, start.repeat(len(lengths)), len(lengths))
     return _split(layers, lengths)
 
 
-def _start(bilm: "BiLM") -> BiLMState:
-    """The state of a sequence after its first boundary: <S> read forward, </S> backward."""
+def _start(bilm: "BiLM", n_rows: int) -> BiLMState:
+    """The state of a sequence after its first boundary: <S> read forward, </S> backward. n_rows: see `_run`."""
     zeros = BiLMState.zeros(bilm.config, 1, bilm.device)
     ids = WordTypes.of([], bilm.config.max_characters).ids
-    _, after_begin = _run(bilm, ids, np.array([0]), [1], zeros)
-    _, after_end = _run(bilm, ids, np.array([1]), [1], zeros)
+    _, after_begin = _run(bilm, ids, np.array([0]), [1], zeros, n_rows)
+    _, after_end = _run(bilm, ids, np.array([1]), [1], zeros, n_rows)
     return BiLMState(
         torch.stack([after_begin.hidden[0], after_end.hidden[1]]), torch.stack([after_begin.cell[0], after_end.cell[1]])
     )
@@ -109,13 +110,14 @@ def embed_batch(
 @torch.no_grad()
 def run_layers(bilm: "BiLM", types: WordTypes, state: BiLMState) -> tuple[Tensor, BiLMState]:
     """All layers of a batch, boundaries included, (n_layers + 1, n_rows, width), and the state after it."""
-    return _run(bilm, types.ids, types.tokens, types.lengths, state)
+    return _run(bilm, types.ids, types.tokens, types.lengths, state, state.n_sequences)
 
 
 def _run(
-    bilm: "BiLM", ids: Ids, tokens: npt.NDArray[np.int64], lengths: Sequence[int], state: BiLMState
+    bilm: "BiLM", ids: Ids, tokens: npt.NDArray[np.int64], lengths: Sequence[int], state: BiLMState, n_rows: int
 ) -> tuple[Tensor, BiLMState]:
     """tokens: the row of `ids` of each token, all sequences one after another. lengths: the sequences' numbers of them.
+    n_rows: sequences that the weights should be laid out for.
     RETURNS: (n_layers + 1, n_tokens, width), and the state after it.
     """
     config, device = bilm.config, bilm.device
@@ -128,7 +130,7 @@ def _run(
     def run_direction(direction: int) -> None:
         half = layers[:, :, direction * config.projection_dim : (direction + 1) * config.projection_dim]
         half[0] = words[torch.from_numpy(tokens).to(device)]
-        _Direction(bilm, direction, words, half, packed_state).run(tokens, packing)
+        _Direction(bilm, direction, words, half, packed_state, n_rows).run(tokens, packing)
 
     both(lambda: run_direction(0), lambda: run_direction(1))
     return layers, packed_state.reorder(torch.argsort(order))
@@ -140,8 +142,10 @@ class _Direction:
     words: (n_types, projection_dim). layers: (n_layers + 1, n_tokens, projection_dim).
     """
 
-    def __init__(self, bilm: "BiLM", direction: int, words: Tensor, layers: Tensor, state: BiLMState) -> None:
-        self._stack = [_prepared(bilm, lstm, state.n_sequences) for lstm in bilm.stacks[direction]]
+    def __init__(
+        self, bilm: "BiLM", direction: int, words: Tensor, layers: Tensor, state: BiLMState, n_rows: int
+    ) -> None:
+        self._stack = [_prepared(bilm, lstm, n_rows) for lstm in bilm.stacks[direction]]
         self._direction = direction
         self._words = words
         self._layers = layers
@@ -155,18 +159,17 @@ class _Direction:
             self._run_chunk(tokens, order[rows], packing.batch_sizes[steps].tolist())
 
     def _run_chunk(self, tokens: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], sizes: list[int]) -> None:
-        index = torch.from_numpy(rows).to(self._words.device)
-        x = self._words
-        for number, (lstm, state) in enumerate(zip(self._stack, self._states, strict=True)):
-            gates = lstm.input_gates(x) if number else self._gates_of_words(lstm, tokens[rows])
-            y = lstm.run(gates, sizes, state)
-            x = y.add_(x) if number and self._skip else y
-            self._layers[number + 1, index] = x
-
-    def _gates_of_words(self, lstm: PreparedLSTM, tokens: npt.NDArray[np.int64]) -> Tensor:
-        types, index = np.unique(tokens, return_inverse=True)
-        gates = lstm.input_gates(self._words[torch.from_numpy(types).to(self._words.device)])
-        return gates[torch.from_numpy(index).to(gates.device)]
+        places = torch.from_numpy(rows).to(self._words.device)
+        # Words that come twice share the inputs' part of their gates in the first layer.
+        types, index = (torch.from_numpy(a).to(places.device) for a in np.unique(tokens[rows], return_inverse=True))
+        first, *others = zip(self._stack, self._states, self._layers[1:], strict=True)
+        lstm, state, layer = first
+        x = lstm.run(lstm.input_gates(self._words[types]), sizes, state, index)
+        layer[places] = x
+        for lstm, state, layer in others:
+            y = lstm.run(lstm.input_gates(x), sizes, state)
+            x = y.add_(x) if self._skip else y
+            layer[places] = x
 
 
 def _prepared(bilm: "BiLM", lstm: ProjectedLSTM, n_rows: int) -> PreparedLSTM:

@@ -27,20 +27,22 @@ class PreparedLSTM:
         """
         return self._input(x, self._bias)
 
-    def run(self, gates: Tensor, batch_sizes: Sequence[int], state: State) -> Tensor:
-        """From the `input_gates` of packed rows, which are overwritten, to the output (n_rows, projection_dim).
+    def run(self, gates: Tensor, batch_sizes: Sequence[int], state: State, index: Tensor | None = None) -> Tensor:
+        """From the `input_gates` of packed rows to the output (n_rows, projection_dim).
 
+        index: (n_rows,), the row of `gates` of each packed row, where several share one; without it the gates are
+            overwritten.
         The state is overwritten with the new one: its rows of ended sequences stay as they are, so nothing is sliced
         off or put back.
         """
         hidden, cell = state
         cell_dim = cell.shape[1]
-        output = hidden.new_empty(len(gates), hidden.shape[1])
+        output = hidden.new_empty(sum(batch_sizes), hidden.shape[1])
         h, row = hidden, 0
         for size in batch_sizes:
             hidden[size : len(h)] = h[size:]
             c, rows = cell[:size], slice(row, row + size)
-            step = self._state(h[:size], gates[rows])
+            step = self._state(h[:size], gates[rows] if index is None else gates[index[rows]])
             # tanh(x) = 2 sigmoid(2 x) - 1, and torch's sigmoid takes a third of the time of its tanh. The factor of
             # the candidate, like that of the squashed cell below, is left to the product that follows.
             step[:, cell_dim : 2 * cell_dim].mul_(2.0)

@@ -48,8 +48,9 @@ def _exact(weight: Tensor, n_rows: int) -> Product:
         return Plain(weight.t())
     if rows != "one" and _has_packing(torch.float32) and (_has_avx512() or (wide and rows == "few")):
         return Packed(weight)
-    # Read in the order in which they stand, where many outputs are made of few inputs or few rows of many.
-    return Plain(weight.t().contiguous() if wide == (rows == "one") else weight.t())
+    if wide and rows == "one":
+        return Plain(weight.t().contiguous())
+    return Plain(weight.t())
 
 
 class Plain:
