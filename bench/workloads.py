@@ -2,7 +2,7 @@
 
     python bench/workloads.py NAME ARGUMENT …
 
-prints the figures as one line of JSON. Sentences come from a file with a sentence a line, its words separated by spaces.
+prints the figures as one line of JSON. Sentences come from a file with a sentence a line, words separated by spaces.
 """
 
 import json
@@ -24,6 +24,11 @@ def read(path: str, limit: int) -> Sentences:
 
 def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def resident_bytes() -> int:
+    """Of this process now, on Linux."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def n_tokens(sentences: Sentences) -> int:
@@ -58,8 +63,8 @@ def bfloat16_error(source: str, text: str, limit: str) -> Figures:
     return {"mean_error": float(np.concatenate(errors).mean()), "greatest_error": float(np.concatenate(errors).max())}
 
 
-def stream(text: str, limit: str) -> Figures:
-    """nlp.pipe over many sentences, each Doc dropped at once: memory, and time in the engine and outside."""
+def stream(text: str, limit: str, passes: str) -> Figures:
+    """nlp.pipe over sentences, some times over, each Doc dropped at once: memory, and time outside the engine."""
     import spacy
     from spacy.tokens import Doc
 
@@ -79,16 +84,18 @@ def stream(text: str, limit: str) -> Figures:
         return found
 
     engine.embed = timed
-    loaded, peaks = peak_bytes(), []
+    loaded, resident = resident_bytes(), []
     start = time.perf_counter()
-    for number, _ in enumerate(nlp.pipe(Doc(nlp.vocab, words) for words in sentences)):
-        if number % 1000 == 999:
-            peaks.append(peak_bytes() - loaded)
+    for _ in range(int(passes)):
+        for _ in nlp.pipe(Doc(nlp.vocab, words) for words in sentences):
+            pass
+        resident.append(resident_bytes() - loaded)
     seconds = time.perf_counter() - start
     return {
-        "tokens_per_second": n_tokens(sentences) / seconds,
+        "tokens_per_second": int(passes) * n_tokens(sentences) / seconds,
         "outside_share": 1 - inside / seconds,
-        "bytes_above_start": peaks,
+        "resident_above_start": resident,
+        "peak_above_start": peak_bytes() - loaded,
     }
 
 
@@ -146,7 +153,9 @@ def long_document(words: str) -> Figures:
 
 
 def start_up() -> Figures:
-    """Seconds of `import spacy_elmo`, and of a first text once spaCy is there."""
+    """Seconds of `import spacy_elmo`; and once spaCy is there, of `spacy.blank`, which imports every plugin that is
+    installed (spacy-transformers takes some seconds), and from there to a first text's vectors.
+    """
     start = time.perf_counter()
     import spacy_elmo  # noqa: F401
 
@@ -155,9 +164,11 @@ def start_up() -> Figures:
 
     start = time.perf_counter()
     nlp = spacy.blank("en")
+    blank = time.perf_counter()
     nlp.add_pipe("elmo")
     nlp("He struck a match during the match.")
-    return {"import_seconds": imported, "first_text_seconds": time.perf_counter() - start}
+    first = time.perf_counter()
+    return {"import_seconds": imported, "blank_seconds": blank - start, "first_text_seconds": first - blank}
 
 
 def roofline(source: str, text: str, limit: str, batch: str) -> Figures:

@@ -26,10 +26,13 @@ class Derived:
         if any(source.device.type != "cpu" for source in sources):
             return build()
         fingerprint = [_fingerprint(source) for source in sources]
-        if key not in self._kept or self._kept[key][0] != fingerprint:
-            self._kept.pop(key, None)  # so that the old and the new never take memory together
-            self._kept[key] = fingerprint, build()
-        value: T = self._kept[key][1]
+        kept_fingerprint, value = self._kept.get(key, (None, None))
+        if kept_fingerprint != fingerprint:
+            # The old goes first: the two together would take twice the memory.
+            del value
+            self._kept.pop(key, None)
+            value = build()
+            self._kept[key] = fingerprint, value
         return value
 
     def __reduce__(self) -> tuple[type["Derived"], tuple[()]]:

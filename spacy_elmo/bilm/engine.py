@@ -15,10 +15,10 @@ Steps run in chunks, each through all layers, with the state carried from chunk 
 with the length of a sentence.
 """
 
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial, wraps
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,7 @@ from . import products
 from .lstm import ProjectedLSTM
 from .lstm_inference import PreparedLSTM
 from .packing import Packing
-from .parallel import both
+from .parallel import both, in_turn
 from .state import BiLMState
 from .word_vectors import WordVectors
 from .words import BOUNDARIES, WordTypes
@@ -45,6 +45,20 @@ WORKING_BYTES = 32 * 2**20
 FEW_WORDS = 32
 
 Ids = npt.NDArray[np.int64]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _for_inference(function: Callable[Concatenate["BiLM", P], T]) -> Callable[Concatenate["BiLM", P], T]:
+    """Without autograd, whatever modes the caller has set. What is kept from call to call must not be made in one."""
+
+    @wraps(function)
+    def run(bilm: "BiLM", *arguments: P.args, **keywords: P.kwargs) -> T:
+        with torch.inference_mode(False), torch.no_grad(), torch.autocast(bilm.device.type, enabled=False):
+            return function(bilm, *arguments, **keywords)
+
+    return run
 
 
 def embed(bilm: "BiLM", sentences: Sequence[Sequence[str]]) -> list[npt.NDArray[np.float32]]:
@@ -73,7 +87,7 @@ def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
         yield batch
 
 
-@torch.no_grad()
+@_for_inference
 def _embed_alone(bilm: "BiLM", sentences: Sequence[Sequence[str]]) -> list[npt.NDArray[np.float32]]:
     """Each sentence from the state that its boundary mark leaves."""
     types = WordTypes.of(sentences, bilm.config.max_characters)
@@ -107,7 +121,7 @@ def embed_batch(
     return [array[:, 1:-1] for array in _split(layers, types.lengths)], new_state
 
 
-@torch.no_grad()
+@_for_inference
 def run_layers(bilm: "BiLM", types: WordTypes, state: BiLMState) -> tuple[Tensor, BiLMState]:
     """All layers of a batch, boundaries included, (n_layers + 1, n_rows, width), and the state after it."""
     return _run(bilm, types.ids, types.tokens, types.lengths, state, state.n_sequences)
@@ -132,7 +146,8 @@ def _run(
         half[0] = words[torch.from_numpy(tokens).to(device)]
         _Direction(bilm, direction, words, half, packed_state, n_rows).run(tokens, packing)
 
-    both(lambda: run_direction(0), lambda: run_direction(1))
+    side_by_side = both if device.type == "cpu" else in_turn
+    side_by_side(lambda: run_direction(0), lambda: run_direction(1))
     return layers, packed_state.reorder(torch.argsort(order))
 
 
@@ -173,7 +188,7 @@ class _Direction:
 
 
 def _prepared(bilm: "BiLM", lstm: ProjectedLSTM, n_rows: int) -> PreparedLSTM:
-    key = (id(lstm), products.kind(n_rows))
+    key = (id(lstm), bilm.precision, products.kind(n_rows))
     return bilm.derived.get(key, list(lstm.parameters()), lambda: PreparedLSTM(lstm, bilm.precision, n_rows))
 
 
@@ -204,7 +219,8 @@ def _encode(bilm: "BiLM", ids: Ids) -> Tensor:
 
 def _linear(bilm: "BiLM", layer: nn.Linear, x: Tensor) -> Tensor:
     def build() -> products.Product:
-        return products.prepare(layer.weight, bilm.precision, products.MANY_ROWS)
+        # Exact also in bfloat16: a word is computed once, and its error would be the largest part of the whole.
+        return products.prepare(layer.weight, "float32", products.MANY_ROWS)
 
     return bilm.derived.get(id(layer), [layer.weight], build)(x, layer.bias)
 

@@ -11,17 +11,25 @@ import torch
 _lock = threading.Lock()
 
 
+def in_turn(first: Callable[[], None], second: Callable[[], None]) -> None:
+    """As `both`, one after the other: for a device that goes through its work in order anyway."""
+    first()
+    second()
+
+
 def both(first: Callable[[], None], second: Callable[[], None]) -> None:
     """Run two functions at once, each with half of torch's threads; one after the other where torch has one thread.
 
     Two threads that each compute a product of their own need not wait for each other inside every single operation, as
     the threads of one product do, which is most of the time where operations are small.
+
+    Torch's number of threads is a setting of each thread, which takes it over when it first uses torch. A thread that
+    does so in these moments stays with half of them, until it calls `torch.set_num_threads`.
     """
     n_threads = torch.get_num_threads()
-    # Torch's setting is of the process in part. A caller who comes while it is halved does without.
+    # A caller who comes while the threads are halved does without.
     if n_threads == 1 or not _lock.acquire(blocking=False):
-        first()
-        second()
+        in_turn(first, second)
         return
     half = n_threads // 2
     try:

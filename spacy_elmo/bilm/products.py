@@ -75,8 +75,8 @@ class Packed:
 
     def __call__(self, x: Tensor, addend: Tensor | None = None) -> Tensor:
         if addend is not None and addend.dim() == 2:
-            return _linear.binary(x, addend, self._weight, None, "add")
-        return _linear(x, self._weight, addend, "none", [], "")
+            return torch.ops.mkldnn._linear_pointwise.binary(x, addend, self._weight, None, "add")
+        return torch.ops.mkldnn._linear_pointwise(x, self._weight, addend, "none", [], "")
 
 
 class Half:
@@ -90,9 +90,6 @@ class Half:
     def __call__(self, x: Tensor, addend: Tensor | None = None) -> Tensor:
         y = self._product(x.bfloat16(), None).float()
         return y if addend is None else y.add_(addend)
-
-
-_linear = torch.ops.mkldnn._linear_pointwise
 
 
 @cache

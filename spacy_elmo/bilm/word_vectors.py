@@ -26,7 +26,7 @@ class WordVectors:
         self._lock = threading.Lock()
 
     def lookup(self, ids: Ids, compute: Callable[[Ids], Tensor]) -> Tensor:
-        """The vectors (n_words, width) of words with these ids (n_words, n), all different. `compute` gives the vectors
+        """The vectors (n_words, width) of words with these ids (n_words, n). `compute` gives the vectors
         of those that are not here.
         """
         # Nobody waits, neither for another thread nor, in a forked process, for one that did not come along.
@@ -52,10 +52,12 @@ class WordVectors:
 
     def _add(self, keys: list[bytes], vectors: Tensor) -> None:
         capacity = len(self._table)
-        keys, vectors = keys[:capacity], vectors[:capacity]
-        rows = [len(self._rows) + i for i in range(min(len(keys), capacity - len(self._rows)))]
+        # One place for each key: words that differ only behind where they are cut have the same ids.
+        places = {key: i for i, key in enumerate(keys)}
+        keys = list(places)[:capacity]
+        rows = list(range(len(self._rows), min(len(self._rows) + len(keys), capacity)))
         rows += [self._rows.popitem(last=False)[1] for _ in range(len(keys) - len(rows))]
-        self._table[rows] = vectors
+        self._table[rows] = vectors[[places[key] for key in keys]]
         self._rows.update(zip(keys, rows, strict=True))
 
 

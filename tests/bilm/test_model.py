@@ -255,15 +255,16 @@ def relative_errors(bilm: BiLM, exact: BiLM, sentences: list[list[str]]) -> np.n
 def test_bfloat16_is_near(tiny_bilm: BiLM) -> None:
     errors = relative_errors(in_bfloat16(tiny_bilm), tiny_bilm, SENTENCES)
     assert errors.max() < BFLOAT16_TOLERANCE
-    # It is in use: float32 alone would be exact to 1e-6.
-    assert errors.mean(axis=1).min() > 1e-4
+    # It is in use: float32 alone would be exact to 1e-6, as the vectors of the char CNN are.
+    assert errors[0].max() < 1e-6
+    assert errors[1:].mean(axis=1).min() > 1e-4
 
 
 def test_bfloat16_is_near_with_the_embedded_model() -> None:
     exact = load_bilm("en_elmo_sm", device="cpu")
     errors = relative_errors(load_bilm("en_elmo_sm", device="cpu", precision="bfloat16"), exact, SENTENCES)
     assert errors.max() < BFLOAT16_TOLERANCE
-    assert errors.mean(axis=1).min() > 1e-4
+    assert errors[1:].mean(axis=1).min() > 1e-4
 
 
 def test_parameters_stay_float32_in_bfloat16(tiny_bilm: BiLM) -> None:
