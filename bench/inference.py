@@ -80,10 +80,10 @@ class Bench:
 
     # Rows
 
-    def rows(self, wanted: str) -> Iterator[Row]:
-        """Those whose names hold `wanted`."""
+    def rows(self, wanted: list[str]) -> Iterator[Row]:
+        """Those of the wanted measurements, or of all."""
         for name, rows in self.measurements().items():
-            if wanted in name:
+            if not wanted or name in wanted:
                 found = rows()
                 yield from [found] if isinstance(found, Row) else found
 
@@ -248,7 +248,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--long-tokens", type=int, default=1_000_000)
-    parser.add_argument("--only", default="", help="only rows whose short names hold this, such as 'memory'")
+    parser.add_argument("--only", nargs="*", default=[], help="short names of measurements, such as memory")
     arguments = parser.parse_args()
     head = (
         f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads, torch "
