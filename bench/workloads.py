@@ -41,7 +41,7 @@ def embed(source: str, text: str, limit: str, batch: str, precision: str) -> Fig
 
     sentences, size = read(text, int(limit)), int(batch)
     bilm = load_bilm(source.split(","), device="cpu", precision=precision)
-    bilm.embed(sentences[:2])
+    bilm.embed(sentences[: min(2, size)])
     start = time.perf_counter()
     for i in range(0, len(sentences), size):
         bilm.embed(sentences[i : i + size])

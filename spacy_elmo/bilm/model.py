@@ -23,8 +23,9 @@ class BiLM(nn.Module):
     """A bidirectional language model without its output softmax: what ELMo vectors come from.
 
     config: its dimensions.
-    precision: of the matrix products in `embed`: "float32" (exact), or "bfloat16" (relative error of a vector about
-        one percent; faster where the processor has bfloat16 units). Parameters and results stay float32.
+    precision: of the LSTMs' matrix products in `embed`: "float32" (exact), or "bfloat16" (relative error of a vector
+        below one percent on average; faster where the processor has bfloat16 units, slower where not). Parameters and
+        results stay float32, and so does the char CNN.
     """
 
     def __init__(self, config: BiLMConfig, precision: str = "float32") -> None:
