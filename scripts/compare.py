@@ -3,6 +3,7 @@
     python scripts/compare.py NAME --system elmo=configs/ner.cfg --system tok2vec=configs/ner_tok2vec.cfg \\
         --corpus corpus/wnut17 --score ents_f [--seeds 0 1 2] [--shares 1.0 0.1] [--set training.dropout=0.2] …
 
+--set elmo:training.dropout=0.2 sets it for the system elmo alone.
 --corpus is a folder with train.spacy, dev.spacy and test.spacy. Each run is a `spacy train` and a `spacy evaluate`. The
 table goes to metrics/NAME.md and metrics/NAME.json, the pipelines to training/NAME/. A run whose result is there and
 whose inputs are the same is not repeated, so a comparison that was stopped goes on where it was.
@@ -58,9 +59,11 @@ def execute(run: Run, arguments: argparse.Namespace) -> dict[str, Any]:
     train = training_data(run, arguments)
     command = ["train", str(run.config), "--output", str(folder), "--system.seed", str(run.seed)]
     command += ["--paths.train", str(train), "--paths.dev", str(arguments.corpus / "dev.spacy")]
-    command += [
-        word for setting in arguments.set for word in (f"--{setting.partition('=')[0]}", setting.partition("=")[2])
-    ]
+    for setting in arguments.set:
+        key, _, value = setting.partition("=")
+        system, _, own = key.rpartition(":")
+        if system in ("", run.system):
+            command += [f"--{own}", value]
     # What the result depends on: the words of the command, and the config and data behind them.
     digest = hashlib.sha256(json.dumps(command).encode())
     for path in (run.config, train, arguments.corpus / "dev.spacy", arguments.corpus / "test.spacy"):
@@ -156,10 +159,18 @@ def main() -> None:
     parser.add_argument("--shares", type=float, nargs="+", default=[1.0])
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override in all configs"
+        "--set",
+        action="append",
+        default=[],
+        metavar="[SYSTEM:]SECTION.KEY=VALUE",
+        help="override in all configs, or in a system's",
     )
     arguments = parser.parse_args()
     runs = list(all_runs(arguments))
+    for setting in arguments.set:
+        system = setting.partition("=")[0].rpartition(":")[0]
+        if system and system not in {run.system for run in runs}:
+            raise SystemExit(f"--set {setting}: there is no system {system}.")
     for path in (
         *(run.config for run in runs),
         *(arguments.corpus / f"{part}.spacy" for part in ("train", "dev", "test")),

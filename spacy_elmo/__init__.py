@@ -10,7 +10,7 @@ from .about import __version__
 
 if TYPE_CHECKING:
     from .bilm import BiLM, BiLMConfig, BiLMState
-    from .checkpoints import CheckpointError, load_bilm, save_bilm
+    from .checkpoints import CheckpointError, download_model, load_bilm, save_bilm
     from .pretraining.files import load_language_model
     from .pretraining.language_model import LanguageModel
     from .pretraining.perplexity import Perplexity, SentenceScore, score
@@ -24,6 +24,7 @@ __all__ = [
     "Perplexity",
     "SentenceScore",
     "__version__",
+    "download_model",
     "load_bilm",
     "load_language_model",
     "save_bilm",
@@ -38,6 +39,7 @@ _HOME = {
     "LanguageModel": ".pretraining.language_model",
     "Perplexity": ".pretraining.perplexity",
     "SentenceScore": ".pretraining.perplexity",
+    "download_model": ".checkpoints",
     "load_bilm": ".checkpoints",
     "load_language_model": ".pretraining.files",
     "save_bilm": ".checkpoints",

@@ -1,14 +1,18 @@
 """The workflows in project.yml and the scripts behind them."""
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import spacy
 import srsly
 from spacy.tokens import DocBin
+
+from spacy_elmo import load_bilm
 
 from .conftest import REPOSITORY, shared
 
@@ -26,7 +30,7 @@ def read(path: Path) -> list[spacy.tokens.Doc]:
     return list(DocBin().from_disk(path).get_docs(spacy.blank("xx").vocab))
 
 
-@pytest.mark.parametrize("workflow", ["demo", "wnut17", "uner", "banking77"])
+@pytest.mark.parametrize("workflow", ["demo", "wnut17", "uner", "banking77", "multilingual"])
 def test_workflow_is_whole(workflow: str) -> None:
     """Its commands exist, and each finds its files in the repository or in what an earlier command makes."""
     made: set[str] = set()
@@ -152,3 +156,82 @@ def test_compare_stops_with_the_log_of_what_failed(tmp_path: Path) -> None:
     done = script(*words, cwd=tmp_path)
     assert done.returncode != 0
     assert "absent.cfg" in done.stderr
+
+
+# The multilingual workflow
+
+DANISH = """\
+1\tMette\tB-PER\n2\tbor\tO\n3\ti\tO\n4\tÅrhus\tB-LOC\n5\t.\tO\n
+1\tHun\tO\n2\tarbejder\tO\n3\tfor\tO\n4\tDanske\tB-ORG\n5\tBank\tI-ORG\n6\ti\tO\n7\tÅrhus\tB-LOC\n8\t.\tO\n
+1\tOle\tB-PER\n2\tog\tO\n3\tMette\tB-PER\n4\trejser\tO\n5\ttil\tO\n6\tOdense\tB-LOC\n7\t.\tO\n
+"""
+
+
+def here(*words: str | Path) -> None:
+    """As `script`, but in this process, which has imported already what takes seconds."""
+    name, *rest = words
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [str(name), *map(str, rest)])
+        patch.syspath_prepend(str(REPOSITORY / "scripts"))
+        runpy.run_path(str(REPOSITORY / "scripts" / name), run_name="__main__")
+
+
+@pytest.fixture(scope="module")
+def multilingual(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small Danish corpus and, made of it, a random model."""
+    folder = tmp_path_factory.mktemp("multilingual")
+    (folder / "da.iob2").write_text(DANISH, "utf8")
+    for part in ("train", "dev", "test"):
+        here("convert.py", "iob2", folder / "da.iob2", folder / "corpus" / f"{part}.spacy")
+    here("random_manylangs.py", folder / "corpus" / "train.spacy", folder / "model")
+    return folder
+
+
+def test_convert_reads_the_real_danish_set(tmp_path: Path) -> None:
+    """The counts that its publishers give."""
+    here("convert.py", "iob2", shared("data", "labelled", "ner", "uner_danish_ddt", "dev.iob2"), tmp_path / "d.spacy")
+    assert (len(docs := read(tmp_path / "d.spacy")), sum(map(len, docs))) == (564, 10332)
+
+
+def test_a_random_model_is_one_of_the_corpus_and_the_seed(multilingual: Path, tmp_path: Path) -> None:
+    wanted = load_bilm(multilingual / "model", device="cpu")
+    # What comes twice, and the marks.
+    assert set(wanted.lexicon.words) == {"<oov>", "<bos>", "<eos>", "<pad>", ".", "i", "Mette", "Århus"}
+    assert set("MettboriÅhus.") < set(wanted.lexicon.characters)
+    for seed in (0, 1):
+        here("random_manylangs.py", multilingual / "corpus" / "train.spacy", tmp_path / str(seed), "--seed", str(seed))
+        found = load_bilm(tmp_path / str(seed), device="cpu")
+        pairs = zip(found.state_dict().values(), wanted.state_dict().values(), strict=True)
+        assert all(np.array_equal(one, other) for one, other in pairs) == (seed == 0)
+    layers = wanted.embed([["Mette", "bor", "i", "Odense"]])[0]
+    assert 0.1 < np.abs(layers).mean() < 3
+    with pytest.raises(SystemExit, match=r"absent\.spacy: no such file"):
+        here("random_manylangs.py", tmp_path / "absent.spacy", tmp_path / "2")
+
+
+def test_compare_trains_on_a_model_in_the_format_of_elmoformanylangs(
+    multilingual: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (multilingual / "configs").symlink_to(REPOSITORY / "configs")
+    monkeypatch.chdir(multilingual)
+    words = [
+        "compare.py",
+        "multilingual",
+        "--corpus",
+        "corpus",
+        "--score",
+        "ents_f",
+        "--system",
+        "elmo=configs/ner.cfg",
+    ]
+    words += ["--set", "nlp.lang=da", "--set", "elmo:components.elmo.model.source=model"]
+    words += ["--set", "training.max_steps=30", "--set", "training.eval_frequency=30"]
+    with pytest.raises(SystemExit, match="there is no system other"):
+        here(*words, "--set", "other:nlp.lang=da")
+    here(*words)
+    (result,) = json.loads((multilingual / "metrics" / "multilingual.json").read_text("utf8"))
+    assert result["score"] > 50  # of what it was trained on
+    (multilingual / "model").rename(multilingual / "elsewhere")
+    nlp = spacy.load(multilingual / "training" / "multilingual" / "elmo-100pct-seed0" / "model-best")
+    assert nlp.lang == "da"
+    assert nlp("Mette bor i Århus.").tensor.shape == (5, 128)

@@ -18,7 +18,7 @@ ROWS = [
     {"about"},
     {"bilm"},
     {"checkpoints", "corpus"},
-    {"pretraining", "layers"},
+    {"pretraining", "layers", "allennlp", "elmoformanylangs", "simple_elmo"},
     {"extensions"},
     {"pipeline"},
     {"explain", "embedding"},
@@ -29,7 +29,8 @@ LEVELS = {room: level for level, rooms in enumerate(ROWS) for room in rooms}
 
 # What a room may import from outside the package, beside the standard library; or what it may not.
 ONLY = {"bilm": {"numpy", "torch"}}
-NOT = {"checkpoints": {"spacy", "thinc", "spacy_transformers", "transformers"}}
+_SPACY = {"spacy", "thinc", "spacy_transformers", "transformers"}
+NOT = dict.fromkeys(("checkpoints", "allennlp", "elmoformanylangs", "simple_elmo"), _SPACY)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Every dimension of a biLM in one validated, immutable place."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -10,9 +10,44 @@ _LEAST = {"char_dim": 1, "projection_dim": 1, "cell_dim": 1, "n_layers": 1, "n_h
 
 
 @dataclass(frozen=True)
+class LexiconConfig:
+    """The size of a lexicon of words and characters, as models of ELMoForManyLangs have them.
+
+    n_words, word_dim: word vectors and their width; 0 and 0 for a model that knows no words.
+    n_characters: character vectors; 0 for a model that knows no characters.
+
+    Raises ValueError where a value makes no model.
+    """
+
+    n_words: int
+    word_dim: int
+    n_characters: int
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, int) or value < 0:
+                raise ValueError(f"biLM config: 'lexicon.{field.name}' is {value!r}, but must be an integer from 0 on.")
+        if (self.n_words == 0) is not (self.word_dim == 0):
+            raise ValueError(
+                f"biLM config: 'lexicon.n_words' is {self.n_words} and 'lexicon.word_dim' is {self.word_dim}, but "
+                f"either both are 0 or none."
+            )
+        if not self.n_words and not self.n_characters:
+            raise ValueError("biLM config: 'lexicon' has neither words nor characters.")
+
+    @classmethod
+    def from_dict(cls, values: Any) -> "LexiconConfig":
+        """Raises ValueError where that is no dict, or keys are unknown or missing."""
+        if not isinstance(values, Mapping):
+            raise ValueError(f"biLM config: 'lexicon' is {values!r}, but must be null or a dict.")
+        _check_keys(cls, values, optional=set())
+        return cls(**values)
+
+
+@dataclass(frozen=True)
 class BiLMConfig:
-    """The shape of a character-CNN biLM (Peters et al. 2018, section 3.4). The defaults are the published
-    "small" model's.
+    """The shape of a biLM (Peters et al. 2018, section 3.4). The defaults are the published "small" model's.
 
     filters: (width in characters, number of filters) of each convolution.
     char_dim: width of a character embedding.
@@ -24,6 +59,8 @@ class BiLMConfig:
     n_layers: bidirectional LSTM layers. The biLM gives `n_layers + 1` layers of vectors.
     cell_clip, projection_clip: bounds of the cell state and of the projected state; None for no bound.
     skip_connections: whether each LSTM layer but the first adds its input to its output.
+    lexicon: the size of the model's lexicon; None where words are their bytes alone. In a model that knows words and no
+        characters, `filters`, `char_dim`, `n_highway` and `activation` play no part.
 
     Raises ValueError where a value makes no model.
     """
@@ -41,6 +78,7 @@ class BiLMConfig:
     cell_clip: float | None = 3.0
     projection_clip: float | None = 3.0
     skip_connections: bool = True
+    lexicon: LexiconConfig | None = None
 
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():
@@ -51,6 +89,8 @@ class BiLMConfig:
         self._require("filters", self._are_filters(self.filters), wanted)
         # Read from JSON, the filters are lists; as tuples the config is hashable and compares by value.
         object.__setattr__(self, "filters", tuple((width, count) for width, count in self.filters))
+        known = self.lexicon is None or isinstance(self.lexicon, LexiconConfig)
+        self._require("lexicon", known, "None, or a LexiconConfig")
         for name in ("cell_clip", "projection_clip"):
             clip = getattr(self, name)
             number = isinstance(clip, int | float)
@@ -71,8 +111,15 @@ class BiLMConfig:
 
     @property
     def n_filters(self) -> int:
-        """Filters of all widths together: the width of a word before the projection."""
+        """Filters of all widths together: the width of what is made of a word's characters."""
         return sum(count for _, count in self.filters)
+
+    @property
+    def feature_dim(self) -> int:
+        """Width of a word before the projection."""
+        if self.lexicon is None:
+            return self.n_filters
+        return self.lexicon.word_dim + (self.n_filters if self.lexicon.n_characters else 0)
 
     @property
     def width(self) -> int:
@@ -81,14 +128,23 @@ class BiLMConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dict; `from_dict` reads it back."""
-        return asdict(self)
+        values = asdict(self)
+        if self.lexicon is None:
+            del values["lexicon"]  # as in files written before there were lexicons, which is most
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "BiLMConfig":
         """Raises ValueError naming the keys that are unknown or missing: a config is complete or wrong."""
-        known = {field.name for field in fields(cls)}
-        if unknown := sorted(set(values) - known):
-            raise ValueError(f"biLM config: unknown keys {unknown}; the known ones are {sorted(known)}.")
-        if missing := sorted(known - set(values)):
-            raise ValueError(f"biLM config: missing keys {missing}.")
+        _check_keys(cls, values, optional={"lexicon"})
+        if values.get("lexicon") is not None:
+            values = {**values, "lexicon": LexiconConfig.from_dict(values["lexicon"])}
         return cls(**values)
+
+
+def _check_keys(config: type[LexiconConfig] | type[BiLMConfig], values: Mapping[str, Any], optional: Set[str]) -> None:
+    known = {field.name for field in fields(config)}
+    if unknown := sorted(set(values) - known):
+        raise ValueError(f"biLM config: unknown keys {unknown}; the known ones are {sorted(known)}.")
+    if missing := sorted(known - optional - set(values)):
+        raise ValueError(f"biLM config: missing keys {missing}.")

@@ -3,7 +3,7 @@
 What makes it fast, in the order of the data's way:
 
 - Sentences are sorted by length and packed, a batch of many rows a time: products are wide, and nothing is padding.
-- The char CNN sees each distinct word of a batch once, and not at all while its vector is kept from earlier batches.
+- The word encoder sees each distinct word of a batch once, and not at all while its vector is kept from earlier ones.
 - A sentence alone starts where its boundary mark leaves the LSTMs, which is always the same state and computed once;
   and the mark at its other end is read by nobody. So no step is spent on boundaries.
 - The two directions have nothing to do with each other, and run side by side (see `parallel`).
@@ -90,7 +90,7 @@ def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
 @_for_inference
 def _embed_alone(bilm: "BiLM", sentences: Sequence[Sequence[str]]) -> list[npt.NDArray[np.float32]]:
     """Each sentence from the state that its boundary mark leaves."""
-    types = WordTypes.of(sentences, bilm.config.max_characters)
+    types = WordTypes.of(sentences, bilm.word_encoder)
     words = types.tokens[types.tokens >= BOUNDARIES]
     lengths = [length - BOUNDARIES for length in types.lengths]
     kind = products.kind(len(lengths))
@@ -102,7 +102,7 @@ def _embed_alone(bilm: "BiLM", sentences: Sequence[Sequence[str]]) -> list[npt.N
 def _start(bilm: "BiLM", n_rows: int) -> BiLMState:
     """The state of a sequence after its first boundary: <S> read forward, </S> backward. n_rows: see `_run`."""
     zeros = BiLMState.zeros(bilm.config, 1, bilm.device)
-    ids = WordTypes.of([], bilm.config.max_characters).ids
+    ids = WordTypes.of([], bilm.word_encoder).ids
     _, after_begin = _run(bilm, ids, np.array([0]), [1], zeros, n_rows)
     _, after_end = _run(bilm, ids, np.array([1]), [1], zeros, n_rows)
     return BiLMState(
@@ -116,7 +116,7 @@ def embed_batch(
     """Embed sentences as one batch, from a state to a state. See `BiLM.embed_stateful`."""
     if not sentences:
         return [], state
-    types = WordTypes.of(sentences, bilm.config.max_characters)
+    types = WordTypes.of(sentences, bilm.word_encoder)
     layers, new_state = run_layers(bilm, types, state)
     return [array[:, 1:-1] for array in _split(layers, types.lengths)], new_state
 
@@ -197,14 +197,14 @@ def _word_vectors(bilm: "BiLM", ids: Ids) -> Tensor:
     compute = partial(_encode, bilm)
     if bilm.device.type != "cpu":
         return compute(ids)
-    parameters = list(bilm.char_cnn.parameters())
+    parameters = list(bilm.word_encoder.parameters())
     kept = bilm.derived.get("words", parameters, lambda: WordVectors(bilm.config.projection_dim))
     return kept.lookup(ids, compute)
 
 
 def _encode(bilm: "BiLM", ids: Ids) -> Tensor:
-    """(n_words, projection_dim), by the char CNN."""
-    encode = partial(bilm.char_cnn, linear=partial(_linear, bilm))
+    """(n_words, projection_dim), by the word encoder."""
+    encode = partial(bilm.word_encoder, linear=partial(_linear, bilm))
     vectors = torch.empty(len(ids), bilm.config.projection_dim, device=bilm.device)
 
     def run(part: slice) -> None:

@@ -1,4 +1,4 @@
-"""The biLM: a character CNN and, in each direction, a stack of LSTM layers (Peters et al. 2018, section 3)."""
+"""The biLM: a word encoder and, in each direction, a stack of LSTM layers (Peters et al. 2018, section 3)."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -12,6 +12,8 @@ from . import engine
 from .char_cnn import CharCNN
 from .config import BiLMConfig
 from .derived import Derived
+from .lexicon import Lexicon
+from .lexicon_encoder import LexiconEncoder
 from .lstm import ProjectedLSTM
 from .packing import Packing
 from .products import PRECISIONS
@@ -25,17 +27,27 @@ class BiLM(nn.Module):
     config: its dimensions.
     precision: of the LSTMs' matrix products in `embed`: "float32" (exact), or "bfloat16" (relative error of a vector
         below one percent on average; faster where the processor has bfloat16 units, slower where not). Parameters and
-        results stay float32, and so does the char CNN.
+        results stay float32, and so does the word encoder.
+    lexicon: of a model that has one: where the config's `lexicon` is not None.
+
+    Raises ValueError where there is no such precision, or the lexicon is not one of the config.
     """
 
-    def __init__(self, config: BiLMConfig, precision: str = "float32") -> None:
+    def __init__(self, config: BiLMConfig, precision: str = "float32", lexicon: Lexicon | None = None) -> None:
         super().__init__()
         if precision not in PRECISIONS:
             raise ValueError(f"biLM precision {precision!r} is not one of {', '.join(PRECISIONS)}.")
         self.config = config
         self.precision = precision
         self.derived = Derived()
-        self.char_cnn = CharCNN(config)
+        if config.lexicon is None and lexicon is not None:
+            raise ValueError("A lexicon was given, but the biLM's config is one of a model that has no lexicon.")
+        if config.lexicon is None:
+            self.char_cnn = CharCNN(config)
+        elif lexicon is None:
+            raise ValueError("The biLM's config is one of a model with a lexicon, but none was given.")
+        else:
+            self.lexicon_encoder = LexiconEncoder(config, config.lexicon, lexicon)
         self.forward_layers = nn.ModuleList(self._new_lstm() for _ in range(config.n_layers))
         self.backward_layers = nn.ModuleList(self._new_lstm() for _ in range(config.n_layers))
 
@@ -56,8 +68,18 @@ class BiLM(nn.Module):
         return cast(list[ProjectedLSTM], forward), cast(list[ProjectedLSTM], backward)
 
     @property
+    def word_encoder(self) -> CharCNN | LexiconEncoder:
+        """What makes vectors of words: from their bytes alone, or with the lexicon of a model that has one."""
+        return self.char_cnn if self.config.lexicon is None else self.lexicon_encoder
+
+    @property
+    def lexicon(self) -> Lexicon | None:
+        """The words and characters that a model has numbers for, if it is one that has."""
+        return None if self.config.lexicon is None else self.lexicon_encoder.lexicon
+
+    @property
     def device(self) -> torch.device:
-        return self.char_cnn.projection.weight.device
+        return self.word_encoder.projection.weight.device
 
     def embed(self, sentences: Sequence[Sequence[str]]) -> list[npt.NDArray[np.float32]]:
         """The vectors of all layers for tokenised sentences, each alone: neither the other sentences, nor their
@@ -65,7 +87,7 @@ class BiLM(nn.Module):
 
         sentences: lists of words, without sentence boundary marks. May be empty, and so may each sentence.
         RETURNS: float32 arrays (n_layers + 1, n_tokens, 2 * projection_dim) in the order of the sentences. Layer 0
-            is the character CNN's vector, twice; in the others the forward half stands first.
+            is the word encoder's vector, twice; in the others the forward half stands first.
         Raises TypeError where `sentences` is not made of lists of strings.
         """
         _check(sentences)
@@ -102,33 +124,47 @@ class BiLM(nn.Module):
         return [next(layers) if len(sentence) else empty for sentence in sentences]
 
     def _forward_batch(self, sentences: Sequence[Sequence[str]]) -> list[Tensor]:
-        types = WordTypes.of(sentences, self.config.max_characters)
-        packing = Packing.of(types.lengths)
-        table = self.char_cnn(torch.from_numpy(types.ids).to(self.device))
-        tokens = table[torch.from_numpy(types.tokens).to(self.device)]
-        halves = [
-            self._forward_direction(tokens, rows, stack, packing)
-            for rows, stack in zip(packing.directions, self.stacks, strict=True)
-        ]
-        layers = torch.stack([torch.cat([forward, backward], dim=1) for forward, backward in zip(*halves, strict=True)])
+        types = WordTypes.of(sentences, self.word_encoder)
+        layers, _ = self.forward_types(types)
         return [sentence[:, 1:-1] for sentence in layers.split(types.lengths, dim=1)]
 
+    def forward_types(self, types: WordTypes, state: BiLMState | None = None) -> tuple[Tensor, BiLMState]:
+        """As `engine.run_layers`, differentiable: all layers of a batch, boundaries included, (n_layers + 1, n_rows,
+        width), and the state after it. Both carry the graph, and are in the parameters' own precision.
+
+        state: of as many sequences as `types` has; None for zeros.
+        """
+        packing = Packing.of(types.lengths)
+        table = self.word_encoder(torch.from_numpy(types.ids).to(self.device))
+        tokens = table[torch.from_numpy(types.tokens).to(self.device)]
+        if state is None:
+            state = BiLMState.zeros(self.config, len(types.lengths), self.device)
+        order = torch.from_numpy(packing.order).to(self.device)
+        # In the parameters' own precision: a biLM in float64 is the measure of rounding errors.
+        packed = BiLMState(state.hidden.to(tokens.dtype), state.cell.to(tokens.dtype)).reorder(order)
+        directions = [self._forward_direction(tokens, packing, packed, direction) for direction in (0, 1)]
+        layers, hidden, cell = zip(*directions, strict=True)
+        new_state = BiLMState(torch.stack(hidden), torch.stack(cell))
+        return torch.cat(layers, dim=2), new_state.reorder(torch.argsort(order))
+
     def _forward_direction(
-        self, tokens: Tensor, rows: npt.NDArray[np.int64], stack: list[ProjectedLSTM], packing: Packing
-    ) -> list[Tensor]:
-        """One direction of all layers, each (n_rows, projection_dim) in the flat order of `tokens`."""
-        index = torch.from_numpy(rows).to(tokens.device)
+        self, tokens: Tensor, packing: Packing, state: BiLMState, direction: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One direction of all layers, (n_layers + 1, n_rows, projection_dim) in the flat order of `tokens`, and the
+        new hidden and cell states, each layer's in packed order.
+        """
+        index = torch.from_numpy(packing.directions[direction]).to(tokens.device)
         back = torch.argsort(index)
         sizes = packing.batch_sizes.tolist()
-        # From zeros, in the parameters' own precision: a biLM in float64 is the measure of rounding errors.
-        hidden = tokens.new_zeros(sizes[0], self.config.projection_dim)
-        cell = tokens.new_zeros(sizes[0], self.config.cell_dim)
         outputs, x = [tokens], tokens[index]
-        for number, lstm in enumerate(stack):
-            y, _ = lstm(x, sizes, (hidden, cell))
+        hidden, cell = [], []
+        for number, lstm in enumerate(self.stacks[direction]):
+            y, (new_hidden, new_cell) = lstm(x, sizes, (state.hidden[direction, number], state.cell[direction, number]))
             x = y + x if number and self.config.skip_connections else y
             outputs.append(x[back])
-        return outputs
+            hidden.append(new_hidden)
+            cell.append(new_cell)
+        return torch.stack(outputs), torch.stack(hidden), torch.stack(cell)
 
 
 def _check(sentences: Sequence[Sequence[str]]) -> None:

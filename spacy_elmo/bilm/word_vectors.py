@@ -1,4 +1,4 @@
-"""Vectors of words that were seen before, so that the char CNN computes a word once, and not once a batch."""
+"""Vectors of words that were seen before, so that the word encoder computes a word once, and not once a batch."""
 
 import threading
 from collections import OrderedDict

@@ -1,8 +1,10 @@
 """The format of bilm-tf and AllenNLP: options.json for the dimensions and weights.hdf5 for the parameters."""
 
 import json
+import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -16,6 +18,8 @@ from torch import Tensor
 from ..bilm import BiLM, BiLMConfig
 from ..bilm.characters import N_CHARACTERS
 from . import native
+from .bounds import check_counts, check_size, read_json
+from .contents import Contents
 from .errors import CheckpointError
 
 OPTIONS_FILE = "options.json"
@@ -24,22 +28,59 @@ VOCABULARY_FILE = "vocab.txt"
 # The one length of a word that AllenNLP's own code knows; the format has an option for it.
 ALLENNLP_CHARACTERS = 50
 
+# Numbers that HDF5 may read at once, though a dataset has fewer.
+_MAX_CHUNK = 1_000_000
+
 FloatArray = npt.NDArray[np.float32]
 
 
-def read(options_path: Path, weights_path: Path) -> tuple[BiLMConfig, dict[str, Tensor]]:
+def read(options_path: Path, weights_path: Path) -> Contents:
     """The config and the float32 parameters of an options/weights pair."""
+    config, datasets = _checked(options_path, weights_path)
+    with _opened(weights_path) as file:
+        return Contents(config, {dataset.parameter: _parameter(dataset, file, weights_path) for dataset in datasets})
+
+
+def check(options_path: Path, weights_path: Path) -> None:
+    """Raises CheckpointError where a pair is no model, as far as that can be told without reading the numbers."""
+    _checked(options_path, weights_path)
+
+
+def _checked(options_path: Path, weights_path: Path) -> "tuple[BiLMConfig, list[Dataset]]":
     config = _read_options(options_path)
-    datasets = _datasets(config)
+    with _opened(weights_path) as file:
+        datasets = _datasets(config)
+        _check(datasets, _shapes(file), options_path, weights_path)
+        check_size(config, weights_path.stat().st_size, str(weights_path))
+        for dataset in datasets:
+            _check_storage(file[dataset.path], weights_path)
+    return config, datasets
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     import h5py  # a tenth of a second that no other format needs
 
     try:
-        with h5py.File(weights_path, "r") as file:
-            found = _shapes(file)
-            _check(datasets, found, options_path, weights_path)
-            return config, {dataset.parameter: _parameter(dataset, file, weights_path) for dataset in datasets}
+        with h5py.File(path, "r") as file:
+            yield file
     except OSError as error:
-        raise CheckpointError(f"{weights_path}: not a whole HDF5 file ({error}). Fetch or copy it again.") from None
+        raise CheckpointError(f"{path}: not a whole HDF5 file ({error}). Fetch or copy it again.") from None
+
+
+def _check_storage(dataset: Any, weights_path: Path) -> None:
+    """The file itself must hold the numbers. HDF5 can also make them up, or take them from any file of the machine."""
+    fault = None
+    if dataset.is_virtual or dataset.external:
+        fault = "is kept in other files"
+    elif dataset.dtype.kind != "f":
+        fault = f"holds {dataset.dtype} and not floating point numbers"
+    elif dataset.id.get_storage_size() == 0:
+        fault = "was never written"
+    elif dataset.chunks and math.prod(dataset.chunks) > max(dataset.size, _MAX_CHUNK):
+        fault = f"is cut into chunks of {dataset.chunks}, far larger than itself"
+    if fault:
+        raise CheckpointError(f"{weights_path}: the dataset {dataset.name.lstrip('/')} {fault}.")
 
 
 def _parameter(dataset: "Dataset", file: Any, weights_path: Path) -> Tensor:
@@ -57,6 +98,11 @@ def write(bilm: BiLM, directory: Path, *, dtype: str, overwrite: bool, vocabular
     """
     if dtype != "float32":
         raise ValueError(f"Cannot store a biLM as {dtype!r} in AllenNLP's format: its files hold float32.")
+    if bilm.lexicon is not None:
+        raise ValueError(
+            "Cannot store a biLM with a lexicon in AllenNLP's format, where words are their bytes and nothing else. "
+            "The native format holds it."
+        )
     contents = {WEIGHTS_FILE: _weights(bilm), OPTIONS_FILE: _json(_options(bilm.config))}
     if vocabulary is not None:
         contents[VOCABULARY_FILE] = _lines(vocabulary)
@@ -209,6 +255,7 @@ def _shapes(file: Any) -> dict[str, tuple[int, ...]]:
 def _check(datasets: list[Dataset], found: dict[str, tuple[int, ...]], options_path: Path, weights_path: Path) -> None:
     wanted = {dataset.path: dataset.shape for dataset in datasets}
     if missing := [path for path in wanted if path not in found]:
+        # Links are not among what is found, as they can lead into other files.
         raise CheckpointError(
             f"{weights_path} is not the weights file of {options_path}: the datasets {', '.join(missing)} are missing. "
             f"It holds: {', '.join(sorted(found)) or 'nothing'}."
@@ -239,7 +286,7 @@ _OPTIONS = {
     "projection_clip": ("lstm", "proj_clip"),
     "skip_connections": ("lstm", "use_skip_connections"),
 }
-# What it means where the file says nothing of it.
+# What it means where the file says nothing of it, or null.
 _ABSENT = {"n_highway": 0, "cell_clip": None, "projection_clip": None, "skip_connections": False}
 
 
@@ -258,19 +305,33 @@ def _options(config: BiLMConfig) -> dict[str, Any]:
 
 def _read_options(path: Path) -> BiLMConfig:
     try:
-        options = json.loads(path.read_text("utf8"))
+        options = read_json(path)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path}: not readable as JSON ({error}).") from None
     try:
-        return BiLMConfig(**{name: _option(options, name) for name in _OPTIONS})
+        _check_characters(options["char_cnn"].get("n_characters", N_CHARACTERS))
+        config = BiLMConfig(**{name: _option(options, name) for name in _OPTIONS})
     except KeyError as error:
         raise CheckpointError(f"{path}: not the options of an ELMo model, the key {error} is missing.") from None
-    except (TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: {error}") from None
+    check_counts(config, str(path))
+    return config
 
 
 def _option(options: Any, name: str) -> Any:
     *sections, key = _OPTIONS[name]
     for section in sections:
         options = options[section]
-    return options.get(key, _ABSENT[name]) if name in _ABSENT else options[key]
+    if name not in _ABSENT:
+        return options[key]
+    value = options.get(key)
+    return _ABSENT[name] if value is None else value
+
+
+def _check_characters(number: Any) -> None:
+    """bilm-tf trains with 261, and asks its users to write 262, for its padding, before they embed. The weights are the
+    same, so both mean the one alphabet there is.
+    """
+    if number not in (N_CHARACTERS - 1, N_CHARACTERS):
+        raise ValueError(f"n_characters is {number!r}, but must be {N_CHARACTERS - 1} or {N_CHARACTERS}.")

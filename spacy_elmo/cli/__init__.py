@@ -7,7 +7,7 @@ them) is imported inside the functions of the commands, and not before.
 import typer
 from spacy.cli._util import app
 
-from . import convert, info, perplexity, pretrain
+from . import convert, download, info, perplexity, pretrain
 
 HELP = """ELMo: train biLMs from texts, judge them, look into them, bring them into other formats.
 
@@ -16,11 +16,13 @@ Examples:
   python -m spacy elmo pretrain configs/pretrain_sm.cfg --output OUT --paths.train texts/
   python -m spacy elmo perplexity OUT/model-best heldout.txt
   python -m spacy elmo info en_elmo_sm
+  python -m spacy elmo download original
   python -m spacy elmo convert en_elmo_sm ./allennlp --to allennlp
 """
 
 elmo_cli = typer.Typer(name="elmo", help=HELP, no_args_is_help=True, rich_markup_mode=None)
 elmo_cli.command("info")(info.info)
+elmo_cli.command("download")(download.download)
 elmo_cli.command("convert")(convert.convert)
 elmo_cli.command("pretrain", context_settings=pretrain.CONTEXT)(pretrain.pretrain)
 elmo_cli.command("perplexity")(perplexity.perplexity)

@@ -34,25 +34,27 @@ def convert(
     ] = Dtype.float32,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that stands there already")] = False,
 ) -> None:
-    """Write a model in another format. "native" is config.json and model.safetensors, "allennlp" the options.json and
-    weights.hdf5 of AllenNLP and bilm-tf, with the vocab.txt of bilm-tf where the model has a vocabulary.
+    """Write a model in another format. "native" is config.json and model.safetensors, with a lexicon.json for a model
+    that has a lexicon, as those of ELMoForManyLangs do. "allennlp" is the options.json and weights.hdf5 of AllenNLP and
+    bilm-tf, with the vocab.txt of bilm-tf where the model has a vocabulary; it holds no lexicon.
 
     \b
     Examples:
       python -m spacy elmo convert ./elmo_small ./my_elmo --to native --dtype float16
       python -m spacy elmo convert ./small_options.json ./my_elmo --weights ./small_weights.hdf5 --to native
       python -m spacy elmo convert ./my_elmo ./allennlp --to allennlp
+      python -m spacy elmo convert ./142.zip ./elmo_de --to native
     """
     with failing():
-        from ..checkpoints import allennlp, load_bilm, native
+        from ..checkpoints import allennlp, load_located, native
         from ..checkpoints.source import locate
         from ..pretraining import companions
 
         location = locate(source_of(source, weights))
-        directory = location[0].parent if isinstance(location, tuple) else location
+        directory = location.directory
         _check_target(target)
         words = companions.read_vocabulary(directory) if to is Format.allennlp else None
-        bilm = load_bilm(location, device="cpu")
+        bilm = load_located(location, device="cpu")
         if to is Format.allennlp:
             allennlp.write(bilm, target, dtype=dtype.value, overwrite=overwrite, vocabulary=words)
         else:

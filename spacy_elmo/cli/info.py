@@ -1,7 +1,8 @@
-"""`python -m spacy elmo info`: what a model is made of."""
+"""`python -m spacy elmo info`: what a model is made of, and which models there are."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,31 +10,50 @@ import typer
 from wasabi import msg
 
 from .failing import failing
-from .source import SourceArgument, WeightsOption, source_of
+from .source import SOURCE_HELP, WeightsOption, source_of
 
 if TYPE_CHECKING:
     from ..bilm import BiLM
-    from ..checkpoints import Source
+    from ..checkpoints import Location, Source
+    from ..checkpoints.published import Published
+
+# Parts of a model: that of one without a lexicon, and of one with.
+_WORD_ENCODERS = ("char_cnn", "lexicon_encoder")
+_FAMILIES = {"native": "bilm-tf", "allennlp": "bilm-tf", "manylangs": "ELMoForManyLangs"}
 
 
 def info(
-    source: SourceArgument,
+    source: Annotated[str | None, typer.Argument(metavar="SOURCE", help=SOURCE_HELP, show_default=False)] = None,
     weights: WeightsOption = None,
+    show_all: Annotated[bool, typer.Option("--all", help="List the models that have a name, instead")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs")] = False,
 ) -> None:
-    """Show what a model is made of. That is its dimensions, its parameters by part, its files and, where it was
-    trained here, its vocabulary's size and the facts of its training. A model that is shown is whole.
+    """Show what a model is made of. That is its dimensions, its parameters by part, its files, what is known of its
+    languages and licence and, where it was trained here, its vocabulary's size and the facts of its training. A model
+    that is shown is whole. Of a published model that was not downloaded, show what the catalogue says.
 
     \b
     Examples:
       python -m spacy elmo info en_elmo_sm
+      python -m spacy elmo info --all
       python -m spacy elmo info ./my_elmo --json
+      python -m spacy elmo info ./elmo.zip
       python -m spacy elmo info ./small_options.json --weights ./small_weights.hdf5
     """
+    if (source is None) is not show_all:
+        raise typer.BadParameter("Give either a SOURCE or --all.")
     with failing():
-        facts = describe(source_of(source, weights))
+        if source is None:
+            _list(as_json)
+            return
+        absent = _absent(source_of(source, weights))
+        facts = asdict(absent) if absent else describe(source_of(source, weights))
         if as_json:
             print(json.dumps(facts, indent=2))
+        elif absent:
+            msg.divider(f"ELMo model {source}")
+            msg.table(list(_catalogue_rows(facts)))
+            msg.info(f"It is not on this machine. Fetch it with: python -m spacy elmo download {source}")
         else:
             _show(source, facts)
 
@@ -43,36 +63,98 @@ def describe(source: "Source") -> dict[str, Any]:
 
     Raises CheckpointError where it cannot be loaded, or what lies beside it cannot be read.
     """
-    from ..checkpoints import load_bilm, native
+    from ..checkpoints import load_located
+    from ..checkpoints.download import digest
+    from ..checkpoints.published import find
     from ..checkpoints.source import locate
     from ..pretraining import companions
 
     location = locate(source)
-    bilm = load_bilm(source, device="cpu")
-    if isinstance(location, tuple):
-        directory, files, dtypes = location[0].parent, list(location), _hdf5_dtypes(location[1])
-    else:
-        directory, files = location, [location / native.CONFIG_FILE, location / native.WEIGHTS_FILE]
-        dtypes = _safetensors_dtypes(location / native.WEIGHTS_FILE)
+    bilm = load_located(location, device="cpu")
+    files = [*_files(location), *companions.present(location.directory)]
     facts = {
-        "format": "allennlp" if isinstance(location, tuple) else "native",
-        "dtype": ", ".join(sorted(dtypes)),
+        "format": location.format,
+        "family": _FAMILIES["native" if bilm.lexicon is None else "manylangs"],
+        "dtype": ", ".join(sorted(_dtypes(location))),
         "width": bilm.config.width,
         "layers": bilm.config.n_layers + 1,
         "config": bilm.config.to_dict(),
         "parameters": _parameters(bilm),
-        "files": {str(path): path.stat().st_size for path in [*files, *companions.present(directory)]},
+        "sha256": digest(*location.weights),
+        "files": {str(path): path.stat().st_size for path in files},
     }
-    if (words := companions.read_vocabulary(directory)) is not None:
+    if bilm.lexicon is not None:
+        facts["lexicon"] = {name: len(entries or ()) for name, entries in vars(bilm.lexicon).items()}
+    if isinstance(source, str) and (model := find(source)) is not None:
+        facts |= {key: getattr(model, key) for key in ("languages", "licence", "tokenisation", "caveats", "pages")}
+    if (words := companions.read_vocabulary(location.directory)) is not None:
         facts["vocabulary_size"] = len(words)
-    if (training := companions.read_facts(directory)) is not None:
+    if (training := companions.read_facts(location.directory)) is not None:
         facts["training"] = training
     return facts
 
 
+def _absent(source: "Source") -> "Published | None":
+    """The published model that a source means, if it is not on this machine."""
+    from ..checkpoints.published import directory_of, find
+
+    model = find(source) if isinstance(source, str) else None
+    return model if model is not None and model.files and not directory_of(model).is_dir() else None
+
+
+def _list(as_json: bool) -> None:
+    from ..checkpoints.published import catalogue, directory_of
+
+    models = [
+        {**asdict(model), "here": not model.files or directory_of(model).is_dir()} for model in catalogue().values()
+    ]
+    if as_json:
+        print(json.dumps(models, indent=2))
+        return
+    header = ("Name", "Languages", "Family", "Layers", "Wide", "Parameters", "Licence", "Here")
+    msg.table([_summary(model) for model in models], header=header, divider=True)
+    msg.info(
+        "A model that is not here: python -m spacy elmo download NAME. More of one: python -m spacy elmo info NAME"
+    )
+
+
+def _summary(model: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        model["name"],
+        ", ".join(model["languages"]),
+        _FAMILIES[model["format"]],
+        _number(model["layers"]),
+        _number(model["width"]),
+        _number(model["parameters"]),
+        model["licence"] or "not known",
+        "yes" if model["here"] else "",
+    )
+
+
+def _number(value: int | None) -> str:
+    return "?" if value is None else f"{value:,}"
+
+
+def _files(location: "Location") -> Iterable[Path]:
+    from ..checkpoints import native
+
+    if location.format == "native":
+        paths = (location.directory / name for name in (native.CONFIG_FILE, native.LEXICON_FILE))
+        return (*filter(Path.exists, paths), *location.weights)
+    if location.format == "allennlp":
+        return location.paths
+    return sorted(path for path in location.directory.iterdir() if path.is_file())
+
+
+def _dtypes(location: "Location") -> set[str]:
+    if location.format == "native":
+        return _safetensors_dtypes(*location.weights)
+    return _hdf5_dtypes(*location.weights) if location.format == "allennlp" else {"float32"}
+
+
 def _parameters(bilm: "BiLM") -> dict[str, int]:
     parts = {
-        "char_cnn": bilm.char_cnn,
+        _WORD_ENCODERS[bilm.lexicon is not None]: bilm.word_encoder,
         "forward_lstms": bilm.forward_layers,
         "backward_lstms": bilm.backward_layers,
         "total": bilm,
@@ -111,12 +193,16 @@ def _show(source: str, facts: dict[str, Any]) -> None:
 
 def _rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     config, parameters = facts["config"], facts["parameters"]
+    yield "Family", facts["family"]
     yield "Format", f"{facts['format']}, stored as {facts['dtype']}"
     yield "Vectors", f"{facts['layers']} layers, {facts['width']} wide"
-    yield "Characters", f"{config['max_characters']} a word, {config['char_dim']} wide"
-    yield "Filters", ", ".join(f"{count} of width {width}" for width, count in config["filters"])
-    yield "Activation", config["activation"]
-    yield "Highway layers", str(config["n_highway"])
+    lexicon = config.get("lexicon")
+    if lexicon is not None:
+        yield "Lexicon", f"{facts['lexicon']['words']:,} words, {facts['lexicon']['characters']:,} characters"
+    if lexicon is not None and lexicon["n_words"]:
+        yield "Words", f"{lexicon['word_dim']} wide"
+    if lexicon is None or lexicon["n_characters"]:
+        yield from _character_rows(config)
     yield (
         "LSTM layers",
         f"{config['n_layers']} a direction, cells {config['cell_dim']}, outputs {config['projection_dim']}",
@@ -124,13 +210,43 @@ def _rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "Clips", f"cells {_or_none(config['cell_clip'])}, outputs {_or_none(config['projection_clip'])}"
     yield "Skip connections", "yes" if config["skip_connections"] else "no"
     yield "Parameters", f"{parameters['total']:,}"
-    yield "  char CNN", f"{parameters['char_cnn']:,}"
+    (word_encoder,) = set(parameters) & set(_WORD_ENCODERS)
+    yield f"  {word_encoder.replace('_cnn', ' CNN').replace('_', ' ')}", f"{parameters[word_encoder]:,}"
     yield "  forward LSTMs", f"{parameters['forward_lstms']:,}"
     yield "  backward LSTMs", f"{parameters['backward_lstms']:,}"
     if "vocabulary_size" in facts:
         yield "Vocabulary", f"{facts['vocabulary_size']:,} words"
+    yield from _catalogue_rows({key: facts.get(key) for key in _CATALOGUED})
     for path, size in facts["files"].items():
         yield Path(path).name, f"{size:,} bytes"
+    yield "SHA-256", f"{facts['sha256']} (parameters)"
+
+
+def _character_rows(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "Characters", f"{config['max_characters']} a word, {config['char_dim']} wide"
+    yield "Filters", ", ".join(f"{count} of width {width}" for width, count in config["filters"])
+    yield "Activation", config["activation"]
+    yield "Highway layers", str(config["n_highway"])
+
+
+# What the catalogue tells of a model, and no file of it.
+_CATALOGUED = ("languages", "licence", "tokenisation", "caveats", "pages")
+
+
+def _catalogue_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if "format" in facts:
+        yield "Family", _FAMILIES[facts["format"]]
+        yield "Vectors", f"{_number(facts['layers'])} layers, {_number(facts['width'])} wide"
+        yield "Parameters", _number(facts["parameters"])
+        for file in facts["files"]:
+            yield "File", file["url"]
+    yield "Languages", ", ".join(facts["languages"] or ()) or "not known"
+    yield "Licence", facts["licence"] or "not known"
+    for key in ("tokenisation", "caveats"):
+        if facts[key]:
+            yield key.capitalize(), facts[key]
+    for page in facts["pages"] or ():
+        yield "Facts from", page
 
 
 def _or_none(clip: float | None) -> str:

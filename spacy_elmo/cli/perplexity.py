@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def perplexity(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model that `pretrain` wrote", show_default=False)],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model that `pretrain` wrote", show_default=False)],
     text: Annotated[
         Path, typer.Argument(metavar="TEXT", help="A file, directory or glob, as for `pretrain`", show_default=False)
     ],
@@ -32,13 +32,14 @@ def perplexity(
       python -m spacy elmo perplexity OUT/model-best reports/ --per-sentence --json
     """
     with failing():
+        from ..checkpoints.source import locate
         from ..corpus.sentences import read_sentences
         from ..pretraining.companions import read_nlp_config
         from ..pretraining.files import load_language_model
         from ..pretraining.perplexity import Perplexity, score
 
         language_model = load_language_model(model)
-        sentences = list(read_sentences([text], read_nlp_config(model)))
+        sentences = list(read_sentences([text], read_nlp_config(locate(model).directory)))
         scores = score(language_model, sentences)
         for sentence, one in zip(sentences, scores, strict=True) if per_sentence else []:
             _print(one.perplexity, " ".join(sentence), as_json)

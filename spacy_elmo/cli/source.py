@@ -8,16 +8,14 @@ import typer
 if TYPE_CHECKING:
     from ..checkpoints import Source
 
-SourceArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="SOURCE",
-        help="An embedded model (en_elmo_sm), a directory with a model, or AllenNLP's options file beside --weights",
-        show_default=False,
-    ),
-]
+SOURCE_HELP = "A model's name (en_elmo_sm, or one you downloaded); a directory, an archive, or a file of the model"
+SourceArgument = Annotated[str, typer.Argument(metavar="SOURCE", help=SOURCE_HELP, show_default=False)]
 WeightsOption = Annotated[
-    Path | None, typer.Option("--weights", help="AllenNLP's weights file, where SOURCE is its options file")
+    Path | None,
+    typer.Option(
+        "--weights",
+        help="AllenNLP's weights file, where SOURCE is its options file and they do not lie together",
+    ),
 ]
 
 

@@ -13,7 +13,15 @@ from thinc.shims import Shim
 
 from ..bilm import BiLM
 from ..checkpoints import Source, load_bilm
-from ..checkpoints.native import config_values, parse_config, parse_parameters, serialize_parameters
+from ..checkpoints.contents import Contents
+from ..checkpoints.native import (
+    config_values,
+    parse_config,
+    parse_lexicon,
+    parse_parameters,
+    serialize_lexicon,
+    serialize_parameters,
+)
 from .types import Array
 
 # Thinc types the arrays of these by their number of dimensions, which is not known here.
@@ -99,19 +107,21 @@ class BiLMShim(Shim):
             self._model.to(f"cuda:{device_id}" if device_type == "gpu" else "cpu")
 
     def to_bytes(self) -> bytes:
-        """The whole biLM, so that what is saved needs no other file: the native format's two files as one message."""
-        return srsly.msgpack_dumps(
-            {"config": config_values(self.bilm.config), "parameters": serialize_parameters(self.bilm)}
-        )
+        """The whole biLM, so that what is saved needs no other file: the native format's files as one message."""
+        bilm = self.bilm
+        message = {"config": config_values(bilm.config), "parameters": serialize_parameters(bilm)}
+        if bilm.lexicon is not None:
+            message["lexicon"] = serialize_lexicon(bilm.lexicon)
+        return srsly.msgpack_dumps(message)
 
     def from_bytes(self, data: bytes) -> "BiLMShim":
         message = srsly.msgpack_loads(data)
-        config = parse_config(message["config"], "the serialized biLM")
-        parameters = parse_parameters(config, message["parameters"], "the serialized biLM")
-        with torch.device("meta"):
-            bilm = BiLM(config, self.cfg["precision"])
-        bilm.load_state_dict(parameters, assign=True)
-        self._model = bilm.to(get_torch_default_device()).eval()
+        where = "the serialized biLM"
+        config = parse_config(message["config"], where)
+        lexicon = None if config.lexicon is None else parse_lexicon(config, message["lexicon"], where)
+        parameters = parse_parameters(config, message["parameters"], where, lexicon)
+        bilm = Contents(config, parameters, lexicon).bilm(self.cfg["precision"])
+        self._model = bilm.to(get_torch_default_device())
         self.version += 1
         return self
 

@@ -10,7 +10,8 @@ import torch
 from safetensors import SafetensorError
 from thinc.api import Config
 
-from ..checkpoints import CheckpointError, embedded_models, load_bilm, save_bilm
+from ..checkpoints import CheckpointError, Source, load_located, save_bilm
+from ..checkpoints.source import locate
 from .companions import CONFIG_FILE, SOFTMAX_FILE, TRAINING_FILE, VOCABULARY_FILE, read_vocabulary
 from .errors import RunError
 from .language_model import LanguageModel
@@ -45,20 +46,21 @@ def save_language_model(model: LanguageModel, directory: Path, config: Config, f
     shutil.rmtree(old, ignore_errors=True)
 
 
-def load_language_model(directory: str | Path, device: torch.device | str | None = None) -> LanguageModel:
+def load_language_model(source: Source, device: torch.device | str | None = None) -> LanguageModel:
     """Load a language model that `pretrain` wrote.
 
+    source: its directory, or whatever else `load_bilm` loads, such as an archive of it.
     device: None for a GPU where there is one, else the CPU.
     Raises CheckpointError where the directory has a biLM but no softmax, or files are missing or damaged.
     """
-    directory = Path(directory)
-    is_there = directory.is_dir() or str(directory) in embedded_models()
-    if is_there and not (directory / SOFTMAX_FILE).exists():
+    location = locate(source)
+    directory = location.directory
+    if not (directory / SOFTMAX_FILE).exists():
         raise CheckpointError(
-            f"{directory} holds no {SOFTMAX_FILE}: it makes vectors, but cannot predict words. A model that "
+            f"{source} holds no {SOFTMAX_FILE}: it makes vectors, but cannot predict words. A model that "
             f"`python -m spacy elmo pretrain` wrote can."
         )
-    bilm = load_bilm(directory, device)
+    bilm = load_located(location, device)
     vocabulary = read_vocabulary(directory)
     if vocabulary is None:
         raise CheckpointError(f"{directory / VOCABULARY_FILE}: no such file; the softmax has no words without it.")

@@ -87,7 +87,7 @@ def _score_batch(
     model: LanguageModel, sentences: Sequence[Sequence[str]], numbers: dict[str, int]
 ) -> list[SentenceScore]:
     config = model.bilm.config
-    types = WordTypes.of(sentences, config.max_characters)
+    types = WordTypes.of(sentences, model.bilm.word_encoder)
     layers, _ = run_layers(model.bilm, types, BiLMState.zeros(config, len(sentences), model.bilm.device))
     classes = [[0, *(numbers.get(word, UNKNOWN) for word in sentence), 1] for sentence in sentences]
     ends = np.cumsum([0, *types.lengths])

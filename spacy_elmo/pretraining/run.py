@@ -128,13 +128,18 @@ def _new_model(config: PretrainingConfig, vocabulary: list[str], device: torch.d
     if source is None:
         return LanguageModel(BiLM(config.bilm_config()).to(device), vocabulary)
     bilm = load_bilm(source, device)
+    if bilm.lexicon is not None:
+        raise ConfigError(
+            f"{source} cannot be trained on: it has a lexicon of words and characters, as models of ELMoForManyLangs "
+            f"do, and `pretrain` trains models that read the bytes of words. Begin a new one, or with one of these."
+        )
     found = bilm.config.to_dict()
     for key, value in config.model.items():
         if getattr(config.bilm_config(), key) != getattr(bilm.config, key):
             raise ConfigError(f"model.{key} is {value!r}, but in {source} it is {found[key]!r}. Leave [model] empty.")
     bilm.char_cnn.requires_grad_(not config.initialize.freeze_char_cnn)
     model = LanguageModel(bilm.train(), vocabulary)
-    if isinstance(source, str) and (Path(source) / SOFTMAX_FILE).exists():
+    if (locate(source).directory / SOFTMAX_FILE).exists():
         _take_over_softmax(model, load_language_model(source, device))
     return model
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from spacy_elmo import BiLM, load_bilm
-from spacy_elmo.bilm.char_cnn import CharCNN, Highway
+from spacy_elmo.bilm.char_cnn import CharCNN
+from spacy_elmo.bilm.char_features import Highway
 from spacy_elmo.bilm.characters import word_ids
 from tests.checkpoints.test_allennlp import write_pair
 from tests.conftest import TINY

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from spacy_elmo import BiLMConfig
+from spacy_elmo.bilm.config import LexiconConfig
 
 VALUES = BiLMConfig().to_dict()
 
@@ -119,3 +120,56 @@ def test_a_config_does_not_change() -> None:
     config = BiLMConfig()
     with pytest.raises(FrozenInstanceError):
         config.n_layers = 3  # type: ignore[misc]
+
+
+# Lexicons
+
+LEXICON = {"n_words": 7, "word_dim": 3, "n_characters": 9}
+
+
+def test_a_config_of_before_there_were_lexicons() -> None:
+    assert "lexicon" not in VALUES
+    assert BiLMConfig.from_dict(VALUES).lexicon is None
+    assert BiLMConfig.from_dict(with_value("lexicon", None)) == BiLMConfig.from_dict(VALUES)
+
+
+@pytest.mark.parametrize(
+    ("changes", "feature_dim"), [({}, 12 + 3), ({"n_words": 0, "word_dim": 0}, 12), ({"n_characters": 0}, 3)]
+)
+def test_a_lexicon_to_json_and_back(changes: dict[str, int], feature_dim: int) -> None:
+    config = BiLMConfig(filters=((2, 5), (3, 7)), lexicon=LexiconConfig(**{**LEXICON, **changes}))
+    again = BiLMConfig.from_dict(json.loads(json.dumps(config.to_dict())))
+    assert again == config
+    assert hash(again) == hash(config)
+    assert again.feature_dim == feature_dim
+    assert BiLMConfig(filters=config.filters).feature_dim == 12
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"n_words": -1}, r"'lexicon\.n_words' is -1"),
+        ({"word_dim": 2.5}, r"'lexicon\.word_dim' is 2\.5"),
+        ({"n_characters": None}, r"'lexicon\.n_characters' is None"),
+        ({"n_words": 0}, r"'lexicon\.n_words' is 0 and 'lexicon\.word_dim' is 3"),
+        ({"word_dim": 0}, r"'lexicon\.n_words' is 7 and 'lexicon\.word_dim' is 0"),
+        ({"n_words": 0, "word_dim": 0, "n_characters": 0}, "neither words nor characters"),
+        ({"n_word": 7}, r"unknown keys \['n_word'\].*'n_words'"),
+    ],
+)
+def test_a_lexicon_that_makes_no_model_is_named(changes: dict[str, Any], named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        BiLMConfig.from_dict(with_value("lexicon", {**LEXICON, **changes}))
+
+
+@pytest.mark.parametrize("value", [7, [], "words", True])
+def test_a_lexicon_of_another_type_is_named(value: Any) -> None:
+    with pytest.raises(ValueError, match=r"'lexicon' is .+, but must be"):
+        BiLMConfig.from_dict(with_value("lexicon", value))
+    with pytest.raises(ValueError, match=r"'lexicon' is .+, but must be"):
+        BiLMConfig(lexicon=value)
+
+
+def test_a_lexicon_with_missing_keys() -> None:
+    with pytest.raises(ValueError, match=r"missing keys \['n_characters', 'word_dim'\]"):
+        BiLMConfig.from_dict(with_value("lexicon", {"n_words": 7}))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from spacy_elmo import BiLM, BiLMState, load_bilm
-from spacy_elmo.bilm import char_cnn, engine, word_vectors
+from spacy_elmo.bilm import char_features, engine, word_vectors
 from spacy_elmo.bilm.products import MANY_ROWS
 from tests.conftest import TINY, random_bilm
 
@@ -47,7 +47,7 @@ def test_neither_batches_nor_chunks_matter(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "BATCH_ROWS", batch_rows)
         patch.setattr(engine, "WORKING_BYTES", working_bytes)
-        patch.setattr(char_cnn, "WORKING_BYTES", working_bytes)
+        patch.setattr(char_features, "WORKING_BYTES", working_bytes)
         found = tiny_bilm.embed(sentences)
     assert_same(found, wanted)
 
@@ -66,7 +66,7 @@ def test_chunks_do_not_matter_to_the_state(
     wanted, wanted_state = tiny_bilm.embed_stateful(sentences, before)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "WORKING_BYTES", working_bytes)
-        patch.setattr(char_cnn, "WORKING_BYTES", working_bytes)
+        patch.setattr(char_features, "WORKING_BYTES", working_bytes)
         found, found_state = tiny_bilm.embed_stateful(sentences, before)
     assert_same(found, wanted)
     torch.testing.assert_close(found_state.hidden, wanted_state.hidden, rtol=0, atol=TOLERANCE)
@@ -107,7 +107,7 @@ def test_a_long_document_is_exact_in_chunks(tiny_bilm: BiLM) -> None:
     (wanted,) = tiny_bilm.embed([document])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "WORKING_BYTES", 100 * 4 * 4 * TINY.cell_dim)
-        patch.setattr(char_cnn, "WORKING_BYTES", 100 * 4 * 4 * TINY.cell_dim)
+        patch.setattr(char_features, "WORKING_BYTES", 100 * 4 * 4 * TINY.cell_dim)
         (found,) = tiny_bilm.embed([document])
     np.testing.assert_allclose(found, wanted, rtol=0, atol=TOLERANCE)
 
@@ -397,7 +397,7 @@ def test_no_way_to_compute_matters(
         patch.setattr(engine, "BATCH_ROWS", batch_rows)
         patch.setattr(engine, "WORKING_BYTES", working_bytes)
         patch.setattr(engine, "FEW_WORDS", few_words)
-        patch.setattr(char_cnn, "WORKING_BYTES", working_bytes)
+        patch.setattr(char_features, "WORKING_BYTES", working_bytes)
         found = bilm.embed(shuffled[:cut]) + bilm.embed(shuffled[cut:])
     assert relative_error(found, [wanted[i] for i in order]) < tolerance
 

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spacy_elmo import BiLM, BiLMState, load_bilm
+from spacy_elmo.bilm.engine import run_layers
+from spacy_elmo.bilm.words import WordTypes
 from tests.checkpoints.test_allennlp import write_pair
 from tests.conftest import TINY, random_bilm
 from tests.reference.numpy_elmo import NumpyELMo, random_options, random_weights
@@ -89,6 +91,21 @@ def test_embed_stateful_equals_the_reference(
             hidden, cell = states[row][direction][layer]
             np.testing.assert_allclose(state.hidden[direction, layer, row], hidden, rtol=0, atol=tolerance)
             np.testing.assert_allclose(state.cell[direction, layer, row], cell, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("overrides", SHAPES[:5])
+def test_forward_types_equals_run_layers(tmp_path: Path, overrides: dict[str, Any]) -> None:
+    """From a state to a state, boundaries included."""
+    bilm, _ = pair_of_models(tmp_path, overrides, 1.0)
+    state: BiLMState | None = None
+    wanted_state = BiLMState.zeros(bilm.config, 5)
+    for sentences in (SENTENCES, SENTENCES[::-1]):
+        types = WordTypes.of(sentences, bilm.word_encoder)
+        layers, state = bilm.forward_types(types, state)
+        wanted, wanted_state = run_layers(bilm, types, wanted_state)
+        for found, value in zip((layers, *vars(state).values()), (wanted, *vars(wanted_state).values()), strict=True):
+            assert found.requires_grad
+            torch.testing.assert_close(found.detach(), value, rtol=0, atol=1e-5)
 
 
 def test_the_state_given_stays_as_it_is(tiny_bilm: BiLM) -> None:

@@ -91,6 +91,52 @@ def test_options_that_may_be_absent(tmp_path: Path, section: str, key: str, name
     assert getattr(load_bilm(write_pair(tmp_path, options, weights)).config, name) == value
 
 
+@pytest.mark.parametrize("number", [261, 262, None])
+def test_options_before_and_after_they_are_edited_as_bilm_tf_asks(tmp_path: Path, number: int | None) -> None:
+    options = copy.deepcopy(OPTIONS)
+    options["char_cnn"].pop("n_characters", None)
+    if number is not None:
+        options["char_cnn"]["n_characters"] = number
+    bilm = load_bilm(write_pair(tmp_path, options, WEIGHTS), device="cpu")
+    np.testing.assert_array_equal(bilm.char_cnn.embedding.weight[1:].detach(), WEIGHTS["char_embed"])
+
+
+@pytest.mark.parametrize("number", [0, 260, 263, "262", None])
+def test_another_alphabet_is_refused(tmp_path: Path, number: Any) -> None:
+    options = copy.deepcopy(OPTIONS)
+    options["char_cnn"]["n_characters"] = number
+    pair = write_pair(tmp_path, options, WEIGHTS)
+    assert f"{pair[0]}: n_characters is {number!r}, but must be 261 or 262." in message_of(pair)
+
+
+@pytest.mark.parametrize("key", ["n_highway", "cell_clip", "use_skip_connections"])
+def test_null_means_absent(tmp_path: Path, key: str) -> None:
+    options = copy.deepcopy(OPTIONS)
+    options["char_cnn" if key == "n_highway" else "lstm"][key] = None
+    weights = {path: array for path, array in WEIGHTS.items() if key != "n_highway" or "CNN_high" not in path}
+    config = load_bilm(write_pair(tmp_path, options, weights), device="cpu").config
+    assert not getattr(config, key.removeprefix("use_"))
+
+
+@pytest.mark.parametrize(("n_layers", "n_highway", "n_characters"), [(1, 0, 20), (3, 2, 60), (5, 1, 7)])
+def test_other_numbers_of_layers_and_characters(
+    tmp_path: Path, n_layers: int, n_highway: int, n_characters: int
+) -> None:
+    rng = np.random.default_rng(1)
+    options = random_options(
+        rng,
+        filters=[[1, 4], [3, 6]],
+        n_highway=n_highway,
+        n_layers=n_layers,
+        projection_dim=5,
+        dim=7,
+        embedding={"dim": 3},
+    )
+    options["char_cnn"]["max_characters_per_token"] = n_characters
+    bilm = load_bilm(write_pair(tmp_path, options, random_weights(options, rng)), device="cpu")
+    assert bilm.embed([["A", "river"]])[0].shape == (n_layers + 1, 2, 10)
+
+
 def test_float64_weights_are_read_as_float32(tmp_path: Path) -> None:
     wide = {path: array.astype(np.float64) for path, array in WEIGHTS.items()}
     bilm = load_bilm(write_pair(tmp_path, OPTIONS, wide), device="cpu")

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from spacy_elmo import BiLM, CheckpointError, load_bilm, save_bilm
-from spacy_elmo.checkpoints import embedded_models
+from spacy_elmo.checkpoints import embedded_models, load_located, published
+from spacy_elmo.checkpoints.source import Location, locate
 from tests.checkpoints.test_allennlp import OPTIONS, WEIGHTS, write_pair
 
 
@@ -73,6 +74,109 @@ def test_native_files_go_before_allennlps(tmp_path: Path, tiny_bilm: BiLM) -> No
     assert_same_parameters(load_bilm(tmp_path, device="cpu"), tiny_bilm)
 
 
+PAIRS = [
+    ("options.json", "weights.hdf5"),
+    ("small_options.json", "small_weights.hdf5"),
+    ("options.json", "model.hdf5"),
+    ("options.json", "elmo_pt_weights_dgx1.hdf5"),
+    ("elmo_2x4_options.json", "elmo_2x4_weights_PubMed_only.hdf5"),
+    ("[a] options.json", "[a] weights.hdf5"),
+]
+
+
+def write_named_pair(directory: Path, names: tuple[str, str]) -> list[Path]:
+    directory.mkdir(exist_ok=True)
+    pair = write_pair(directory, OPTIONS, WEIGHTS, "unnamed_")
+    return [path.rename(directory / name) for path, name in zip(pair, names, strict=True)]
+
+
+@pytest.mark.parametrize("names", PAIRS)
+@pytest.mark.parametrize("given", [None, 0, 1])
+def test_the_names_of_published_pairs(tmp_path: Path, names: tuple[str, str], given: int | None) -> None:
+    pair = write_named_pair(tmp_path, names)
+    for name in ("meta.json", "vocab.txt", "vocab.txt.gz", "README"):
+        (tmp_path / name).write_bytes(b"{}")
+    source = tmp_path if given is None else pair[given]
+    assert locate(source) == Location("allennlp", tmp_path, tuple(pair))
+    assert_allennlp(load_bilm(source, device="cpu"))
+
+
+@pytest.mark.parametrize("given", [0, 1])
+def test_a_single_file_means_the_pair_of_its_prefix(tmp_path: Path, given: int) -> None:
+    write_named_pair(tmp_path, ("b_options.json", "b_weights.hdf5"))
+    pair = write_named_pair(tmp_path, ("a_options.json", "a_weights.hdf5"))
+    assert locate(str(pair[given])).paths == tuple(pair)
+
+
+@pytest.mark.parametrize("given", [0, 1])
+def test_a_single_file_without_its_sibling(tmp_path: Path, given: int) -> None:
+    pair = write_named_pair(tmp_path, ("a_options.json", "a_weights.hdf5"))
+    pair[1 - given].unlink()
+    assert f"it has no {pair[1 - given].name}" in message_of(pair[given])
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_single_native_file(tmp_path: Path, tiny_bilm: BiLM, name: str) -> None:
+    assert_same_parameters(load_bilm(save_bilm(tiny_bilm, tmp_path) / name, device="cpu"), tiny_bilm)
+
+
+def test_a_directory_with_one_directory_of_a_model(tmp_path: Path) -> None:
+    pair = write_named_pair(tmp_path / "inner", PAIRS[0])
+    (tmp_path / "README").touch()
+    (tmp_path / "empty").mkdir()
+    assert locate(tmp_path) == Location("allennlp", tmp_path / "inner", tuple(pair))
+    write_named_pair(tmp_path / "second", PAIRS[0])
+    assert "holds several models: inner, second. Name one." in message_of(tmp_path)
+
+
+@pytest.mark.parametrize("held", [["token_embedder.pkl", "encoder.pkl"], ["encoder.pkl"]])
+def test_a_manylangs_directory_is_known_by_its_files(tmp_path: Path, held: list[str]) -> None:
+    for name in [*held, "config.json", "char.dic", "word.dic"]:
+        (tmp_path / name).touch()
+    location = Location("manylangs", tmp_path, (tmp_path,))
+    assert locate(tmp_path) == locate(tmp_path / held[0]) == location
+    assert location.weights == (tmp_path / "token_embedder.pkl", tmp_path / "encoder.pkl")
+
+
+def test_a_format_that_nothing_reads_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"in the format wax, which this spacy-elmo does not read. .*allennlp"):
+        load_located(Location("wax", tmp_path, (tmp_path,)))
+
+
+# Published models by name
+
+
+def test_a_published_model_that_is_not_here_says_what_to_type() -> None:
+    for name in ("original", "elmo-original", "5.5B", "manylangs-de", "nlpl-217"):
+        message = message_of(name)
+        assert f"'{name}' is a published model that is not on this machine yet." in message
+        assert f"python -m spacy elmo download {name}." in message
+        assert "./" not in message
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("orignal", "original"), ("en_elmo_m", "en_elmo_sm"), ("Manylangs-German", "manylangs-german")]
+)
+def test_near_names_are_suggested(typed: str, meant: str) -> None:
+    message = message_of(typed)
+    assert f"'{typed}' names no ELMo model. Did you mean" in message
+    assert meant in message.partition("Did you mean")[2].partition("?")[0]
+
+
+def test_a_published_name_goes_before_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_named_pair(tmp_path / "small", PAIRS[0])
+    assert 'For the local "small", write "./small".' in message_of("small")
+    for source in ("./small", Path("small")):
+        assert_allennlp(load_bilm(source, device="cpu"))
+    model = published.find("small")
+    assert model is not None
+    directory = published.directory_of(model)
+    directory.parent.mkdir(parents=True)
+    pair = write_named_pair(directory, PAIRS[1])
+    assert locate("small") == locate("elmo-small") == Location("allennlp", directory, tuple(pair))
+
+
 # Sources that do not
 
 
@@ -89,9 +193,13 @@ def test_a_source_that_names_nothing_lists_what_there_is(
         assert word in message
 
 
-def test_a_file_is_no_source(tmp_path: Path) -> None:
-    weights = write_pair(tmp_path, OPTIONS, WEIGHTS)[1]
-    assert f"'{weights}' names no ELMo model" in message_of(weights)
+@pytest.mark.parametrize("name", ["vocab.txt", "weights.txt", "elmo"])
+def test_a_file_of_another_name_is_no_source(tmp_path: Path, name: str) -> None:
+    write_pair(tmp_path, OPTIONS, WEIGHTS)
+    (tmp_path / name).write_bytes(b"the")
+    message = message_of(tmp_path / name)
+    assert f"{tmp_path / name} has no name by which a part of an ELMo model is known" in message
+    assert "[options, weights]" in message
 
 
 @pytest.mark.parametrize("held", [[], ["pytorch_model.bin", "vocab.txt"]])

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -23,11 +24,15 @@ class Result:
         return " ".join(f"{self.output} {self.errors}".split())
 
 
-def spacy(*arguments: str | Path, directory: Path | None = None) -> Result:
-    """`python -m spacy ARGUMENTS`."""
+def spacy(
+    *arguments: str | Path, directory: Path | None = None, environment: Mapping[str, str] | None = None
+) -> Result:
+    """`python -m spacy ARGUMENTS`, with these variables of the environment beside those that are there."""
     with TemporaryDirectory() as folder:
         written = Path(folder, "output"), Path(folder, "errors")
-        process = _server.Process(target=_spacy, args=([*map(str, arguments)], directory, written))
+        process = _server.Process(
+            target=_spacy, args=([*map(str, arguments)], directory, written, {**(environment or {})})
+        )
         process.start()
         process.join(120)
         assert process.exitcode is not None, "the command did not end"
@@ -35,11 +40,13 @@ def spacy(*arguments: str | Path, directory: Path | None = None) -> Result:
         return Result(process.exitcode, output, errors)
 
 
-def _spacy(arguments: list[str], directory: Path | None, written: tuple[Path, Path]) -> None:
+def _spacy(
+    arguments: list[str], directory: Path | None, written: tuple[Path, Path], environment: dict[str, str]
+) -> None:
     """As spaCy's own __main__ does it."""
     from spacy.cli import setup_cli
 
-    os.environ.update(ANSI_COLORS_DISABLED="1", COLUMNS="120")
+    os.environ.update(ANSI_COLORS_DISABLED="1", COLUMNS="120", **environment)
     for stream, path in zip((1, 2), written, strict=True):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), stream)
     if directory:
@@ -48,9 +55,9 @@ def _spacy(arguments: list[str], directory: Path | None, written: tuple[Path, Pa
     setup_cli()
 
 
-def elmo(*arguments: str | Path, directory: Path | None = None) -> Result:
+def elmo(*arguments: str | Path, directory: Path | None = None, environment: Mapping[str, str] | None = None) -> Result:
     """`python -m spacy elmo ARGUMENTS`."""
-    return spacy("elmo", *arguments, directory=directory)
+    return spacy("elmo", *arguments, directory=directory, environment=environment)
 
 
 def assert_fails(result: Result, *words: str) -> None:

@@ -11,6 +11,8 @@ from tests.checkpoints.test_allennlp import OPTIONS, WEIGHTS, write_pair
 from tests.cli.helpers import assert_fails, elmo
 from tests.cli.test_info import WORDS, trained  # noqa: F401
 from tests.conftest import TINY, random_bilm
+from tests.manylangs import SENTENCES as MANY_SENTENCES
+from tests.manylangs import random_model
 
 SENTENCES = [["The", "river", "bank"], ["naïve"]]
 
@@ -126,3 +128,16 @@ def test_a_call_that_is_not_whole(arguments: list[str]) -> None:
     assert result.code == 2
     assert "Traceback" not in result.text
     assert "Usage:" in result.text
+
+
+def test_a_model_of_elmoformanylangs(tmp_path: Path) -> None:
+    reference = random_model(tmp_path / "source").reference
+    result = elmo("convert", tmp_path / "source", tmp_path / "target", "--to", "native")
+    assert result.code == 0, result.text
+    assert sorted(os.listdir(tmp_path / "target")) == ["config.json", "lexicon.json", "model.safetensors"]
+    assert_same_parameters(tmp_path / "target", load_bilm(tmp_path / "source", device="cpu"))
+    for found, words in zip(load_bilm(tmp_path / "target").embed(MANY_SENTENCES), MANY_SENTENCES, strict=True):
+        np.testing.assert_allclose(found, reference.embed(words), rtol=0, atol=1e-5)
+    result = elmo("convert", tmp_path / "source", tmp_path / "allennlp", "--to", "allennlp")
+    assert_fails(result, "Cannot store a biLM with a lexicon in AllenNLP's format")
+    assert not (tmp_path / "allennlp").exists()

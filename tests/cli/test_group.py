@@ -15,11 +15,11 @@ def test_the_group_is_among_spacys_commands() -> None:
 def test_the_group_lists_its_commands() -> None:
     for arguments in ([], ["--help"]):
         result = elmo(*arguments)
-        for name in ("info", "convert", "Examples:"):
+        for name in ("info", "convert", "download", "Examples:"):
             assert name in result.text
 
 
-@pytest.mark.parametrize("command", ["info", "convert"])
+@pytest.mark.parametrize("command", ["info", "convert", "download"])
 def test_a_command_has_examples_that_keep_their_lines(command: str) -> None:
     result = elmo(command, "--help")
     assert result.code == 0

@@ -11,6 +11,7 @@ from thinc.api import SGD, Model
 
 from spacy_elmo import BiLM
 from spacy_elmo.layers.encoder import BiLMEncoder, bilm_shim
+from tests.manylangs import random_model
 
 VOCAB = spacy.blank("xx").vocab
 DOCS = [
@@ -22,6 +23,12 @@ DOCS = [
 # The sequences that the biLM reads of these, and the Doc and rows of each.
 SEQUENCES = [["The", "cat", "sat"], ["One"], ["A", "b"], ["c", "d"]]
 PLACES = [(0, [0, 1, 3]), (2, [0]), (3, [0, 1]), (3, [2, 3])]
+
+
+@pytest.fixture(scope="session")
+def manylangs_source(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A tiny model with a lexicon."""
+    return str(random_model(tmp_path_factory.mktemp("manylangs") / "model").directory)
 
 
 def make_encoder(source: str) -> Model:
@@ -146,4 +153,28 @@ def test_use_params_swaps_weights_in_and_back(tiny_source: str) -> None:
     with encoder.use_params(params):
         np.testing.assert_array_equal(encoder.predict(DOCS)[0], 0)
     for a, b in zip(encoder.predict(DOCS), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+# Models with a lexicon
+
+
+def test_bytes_hold_the_lexicon(tmp_path: Path, manylangs_source: str) -> None:
+    encoder = make_encoder(manylangs_source)
+    loaded = make_encoder(str(tmp_path / "not there")).from_bytes(encoder.to_bytes())
+    for a, b in zip(loaded.predict(DOCS), encoder.predict(DOCS), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert bilm_shim(loaded).bilm.lexicon == bilm_shim(encoder).bilm.lexicon
+
+
+def test_a_model_with_a_lexicon_learns_and_is_saved(tmp_path: Path, manylangs_source: str) -> None:
+    encoder = make_encoder(manylangs_source).copy()
+    before = make_encoder(manylangs_source).predict(DOCS)
+    layers, backprop = encoder.begin_update(DOCS)
+    backprop([np.ones_like(array) for array in layers])
+    encoder.finish_update(SGD(0.1))
+    changed = encoder.predict(DOCS)
+    assert not np.allclose(changed[0], before[0], atol=1e-3)
+    loaded = make_encoder(str(tmp_path / "not there")).from_bytes(encoder.to_bytes())
+    for a, b in zip(loaded.predict(DOCS), changed, strict=True):
         np.testing.assert_array_equal(a, b)

@@ -27,6 +27,7 @@ from spacy_elmo.pretraining.perplexity import Perplexity, score
 from spacy_elmo.pretraining.run import pretrain
 from tests.conftest import REPOSITORY
 from tests.corpus.corpora import ENGLISH, write_lines
+from tests.manylangs import random_model
 from tests.pretraining.runs import (
     CONFIG,
     SETTINGS,
@@ -336,6 +337,12 @@ def test_a_model_without_a_softmax_goes_on(tmp_path: Path, source: Any, texts: d
         name for name, tensor in model.bilm.state_dict().items() if not torch.equal(tensor, before.state_dict()[name])
     }
     assert changed == set(before.state_dict())
+
+
+def test_a_model_with_a_lexicon_is_refused(tmp_path: Path, texts: dict[str, str]) -> None:
+    source = random_model(tmp_path / "manylangs").directory
+    with pytest.raises(ConfigError, match="cannot be trained on: it has a lexicon"):
+        adapt(tmp_path / "run", source, texts)
 
 
 def test_a_frozen_char_cnn(tmp_path: Path, tiny_source: str, texts: dict[str, str]) -> None:

@@ -1,0 +1,88 @@
+"""Characters of words to features: convolutions, max over positions, highway layers (Kim et al. 2016)."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from .config import BiLMConfig
+
+# Bytes of the largest temporary array. Sets how many words are computed together.
+WORKING_BYTES = 16 * 2**20
+
+_ACTIVATION = {"relu": torch.relu, "tanh": torch.tanh}
+
+# Computes a linear layer. Inference has faster ways than the layer itself.
+Linear = Callable[[nn.Linear, Tensor], Tensor]
+
+
+class Highway(nn.Module):
+    """y = g * relu(W_t x + b_t) + (1 - g) * x with g = sigmoid(W_c x + b_c) (Srivastava et al. 2015)."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.transform = nn.Linear(dim, dim)
+        self.carry = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor, linear: Linear) -> Tensor:
+        return torch.lerp(x, torch.relu(linear(self.transform, x)), torch.sigmoid(linear(self.carry, x)))
+
+
+class CharFeatures(nn.Module):
+    """n_characters: how many there are, marks and padding included.
+    padding: the id that fills a row after its word.
+    untrained: the id whose vector gets no gradient.
+    """
+
+    def __init__(self, config: BiLMConfig, n_characters: int, padding: int, untrained: int) -> None:
+        super().__init__()
+        self.config = config
+        self.padding = padding
+        self.embedding = nn.Embedding(n_characters, config.char_dim, padding_idx=untrained)
+        self.convolutions = nn.ModuleList(nn.Conv1d(config.char_dim, count, width) for width, count in config.filters)
+        self.highways = nn.ModuleList(Highway(config.n_filters) for _ in range(config.n_highway))
+
+    def features(self, ids: Tensor, linear: Linear) -> Tensor:
+        """(n_words, max_characters) int64 -> (n_words, n_filters). The large products of the highways gain by many
+        words, and take little memory for each.
+        """
+        widest = max(self.config.char_dim, *(count for _, count in self.config.filters))
+        chunks = ids.split(chunk_size(self.config.max_characters * widest))
+        features = torch.cat([self._convolved(chunk) for chunk in chunks])
+        for highway in self.highways:
+            features = highway(features, linear)
+        return features
+
+    def lengths(self, ids: Tensor) -> Tensor:
+        """The characters of each word, its marks included, (n_words,)."""
+        places = torch.arange(1, ids.shape[1] + 1, device=ids.device)
+        return ((ids != self.padding) * places).amax(dim=1)
+
+    def _convolved(self, ids: Tensor) -> Tensor:
+        characters = self.embedding(self._without_idle_padding(ids)).transpose(1, 2)
+        activation = _ACTIVATION[self.config.activation]
+        # The maximum commutes with the activation, which is monotonic; bilm-tf takes the maximum first. Of several
+        # equal positions `max` gives the gradient to one, much faster than `amax` shares it out.
+        return torch.cat([activation(conv(characters).max(dim=2).values) for conv in self.convolutions], dim=1)
+
+    def _without_idle_padding(self, ids: Tensor) -> Tensor:
+        """Cut the padding that no maximum depends on. All windows that hold nothing but padding are equal, so
+        one of each width is enough, and short words need a fraction of the windows of a full row.
+        """
+        longest = int(self.lengths(ids).max())
+        widest = max(width for width, _ in self.config.filters)
+        return ids[:, : min(self.config.max_characters, longest + widest)]
+
+
+def in_chunks(ids: Tensor, lengths: Tensor, numbers_per_word: int, compute: Callable[[Tensor], Tensor]) -> Tensor:
+    """`compute` of the rows of `ids`, many at a time, in their order. Words of similar length are computed together,
+    since the convolutions run as far as the longest of them.
+    """
+    order = torch.argsort(lengths, stable=True)
+    words = torch.cat([compute(ids[rows]) for rows in order.split(chunk_size(numbers_per_word))])
+    return words[torch.argsort(order)]
+
+
+def chunk_size(numbers_per_word: int) -> int:
+    """How many words may be computed together that need so many numbers each."""
+    return max(1, WORKING_BYTES // (4 * numbers_per_word))

@@ -1,0 +1,231 @@
+"""One file over HTTP: goes on where it was cut, gives up in the end, and is there whole or not at all."""
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
+
+from .cache import Output, writing
+from .errors import CheckpointError
+
+if TYPE_CHECKING:
+    from requests import Response, Session
+
+# Longer than any published model, by far.
+MAX_BYTES = 8 * 1024**3
+MAX_REDIRECTS = 5
+_CHUNK = 64 * 1024
+_PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE}
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to bear with a server.
+
+    connect, stall: seconds until a connection must stand, and between two pieces of a file.
+    attempts: how often it is tried.
+    pause: seconds after the first attempt that failed; each further pause is twice as long.
+    """
+
+    connect: float = 10.0
+    stall: float = 60.0
+    attempts: int = 6
+    pause: float = 1.0
+
+
+class _Interrupted(Exception):
+    """An attempt failed in a way that another one may mend."""
+
+
+def fetch(session: "Session", url: str, target: Path, size: int | None, patience: Patience, bar: Any) -> None:
+    """Download a file. What an earlier call left of it, cut short, is not downloaded again where the server can tell
+    that it is still the same file.
+
+    target: where it goes, once it is whole.
+    size: its length in bytes, where known.
+    bar: a tqdm bar, to be moved by bytes.
+    Raises CheckpointError where the server does not have it, is not reached, goes on failing, or offers another length;
+        where it leads from https to http; or where the disk is full.
+    """
+    part = _Part(target, url)
+    fault: Exception | None = None
+    for attempt in range(patience.attempts):
+        if attempt:
+            time.sleep(patience.pause * 2 ** (attempt - 1))
+        try:
+            if not part.is_whole:
+                with _mendable():
+                    _receive(session, part, size, patience, bar)
+            return part.finish()
+        except _Interrupted as error:
+            fault = error
+    raise CheckpointError(
+        f"{url}: {patience.attempts} attempts failed, the last one so: {fault}. {part.size:,} bytes of it are here; "
+        f"call again to go on from there."
+    )
+
+
+class _Part:
+    """What is here of a file: FILE.part, and FILE.part.json about the file at the server."""
+
+    def __init__(self, target: Path, url: str) -> None:
+        self.target, self.url = target, url
+        self.path = target.with_name(f"{target.name}.part")
+        self._facts_path = target.with_name(f"{target.name}.part.json")
+        self.facts = self._read_facts()
+
+    @property
+    def size(self) -> int:
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    @property
+    def is_whole(self) -> bool:
+        return self.facts.get("total") is not None and self.size == self.facts["total"]
+
+    @property
+    def mark(self) -> str | None:
+        """By which the server can tell whether the file is still the same."""
+        return self.facts.get("mark")
+
+    def note(self, mark: str | None, total: int | None) -> None:
+        """What the server says of the file."""
+        self.facts = {"url": self.url, "mark": mark, "total": total}
+        self._facts_path.write_text(json.dumps(self.facts), "utf8")
+
+    def clear(self) -> None:
+        self.facts = {}
+        for path in (self._facts_path, self.path):
+            path.unlink(missing_ok=True)
+
+    def finish(self) -> None:
+        self.path.replace(self.target)
+        self._facts_path.unlink(missing_ok=True)
+
+    def _read_facts(self) -> dict[str, Any]:
+        try:
+            facts = json.loads(self._facts_path.read_text("utf8"))
+            return facts if facts["url"] == self.url else {}
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+
+
+def _receive(session: "Session", part: _Part, size: int | None, patience: Patience, bar: Any) -> None:
+    """One attempt."""
+    headers = {"Accept-Encoding": "identity"}  # else lengths and ranges are those of something compressed
+    here = part.size if part.mark else 0
+    if here:
+        headers |= {"Range": f"bytes={here}-", "If-Range": str(part.mark)}
+    with _answer(session, part.url, headers, patience) as response:
+        start, total = _extent(response, part, here)
+        wanted = size if size is not None else total
+        if (size is not None and total not in (None, size)) or (wanted or 0) > MAX_BYTES:
+            part.clear()
+            raise CheckpointError(
+                f"{part.url}: the server's file has {total:,} bytes, "
+                + (f"but {size:,} are expected." if size is not None else f"more than the {MAX_BYTES:,} of any model.")
+            )
+        with writing(part.path):
+            _check_space(part.path, (wanted or 0) - start)
+            part.note(_mark(response), total)
+        bar.total, bar.n = wanted, start
+        bar.refresh()
+        _write(response, part, start, wanted if wanted is not None else MAX_BYTES, bar)
+        if wanted is not None and part.size != wanted:
+            raise _Interrupted(f"the connection ended after {part.size:,} of {wanted:,} bytes")
+        part.note(_mark(response), part.size)
+
+
+def _write(response: "Response", part: _Part, start: int, limit: int, bar: Any) -> None:
+    n_bytes = start
+    with closing(Output(part.path, start)) as output:
+        for chunk in response.iter_content(_CHUNK):
+            n_bytes += len(chunk)
+            if n_bytes > limit:
+                raise CheckpointError(f"{part.url}: the server sends more than {limit:,} bytes.")
+            output.write(chunk)
+            bar.update(len(chunk))
+
+
+@contextmanager
+def _answer(session: "Session", url: str, headers: dict[str, str], patience: Patience) -> Iterator["Response"]:
+    """The server's answer with content, after redirects. They may not lead from https to http, where anybody on the way
+    can put in another file.
+    """
+    for _ in range(MAX_REDIRECTS + 1):
+        with session.get(
+            url, headers=headers, stream=True, allow_redirects=False, timeout=(patience.connect, patience.stall)
+        ) as response:
+            if not response.is_redirect:
+                _check_status(response, url)
+                yield response
+                return
+            url = redirected(url, response.headers["location"])
+    raise CheckpointError(f"{url}: more than {MAX_REDIRECTS} redirects, so the server leads nowhere.")
+
+
+def redirected(url: str, location: str) -> str:
+    """Where a redirect from a URL leads. Raises CheckpointError where that is not allowed."""
+    target = urljoin(url, location)
+    scheme = urlsplit(target).scheme
+    if scheme not in ("http", "https") or (scheme == "http" and urlsplit(url).scheme == "https"):
+        raise CheckpointError(f"{url}: the server redirects to {target}, which is less safe than what was asked for.")
+    return target
+
+
+def _check_status(response: "Response", url: str) -> None:
+    status = response.status_code
+    if status in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise CheckpointError(f"{url}: the server compresses the file, though it was asked not to.")
+        return
+    answer = f"the server answers {status} {response.reason}"
+    if status in _PASSING or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise _Interrupted(answer)
+    raise CheckpointError(
+        f"{url}: {answer}. The file may have moved; where you find it, its path can be given instead."
+    )
+
+
+def _extent(response: "Response", part: _Part, here: int) -> tuple[int, int | None]:
+    """Where the content begins in the file, and the file's length."""
+    length = response.headers.get("Content-Length")
+    if response.status_code != HTTPStatus.PARTIAL_CONTENT:
+        return 0, int(length) if length is not None and length.isdecimal() else None
+    found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", response.headers.get("Content-Range", ""))
+    known = part.facts.get("total")
+    if not found or int(found[1]) != here or _mark(response) != part.mark or int(found[3]) != (known or -1):
+        part.clear()
+        raise _Interrupted("the server sends another part than the one asked for")
+    return here, int(found[3])
+
+
+def _mark(response: "Response") -> str | None:
+    """The value for If-Range. A weak ETag does not promise the same bytes."""
+    tag = response.headers.get("ETag")
+    return tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
+
+
+@contextmanager
+def _mendable() -> Iterator[None]:
+    """What the connection does is worth another attempt, except where the server is not who it should be."""
+    import requests
+
+    try:
+        yield
+    except (requests.exceptions.SSLError, requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
+        raise CheckpointError(f"{error}") from None
+    except requests.RequestException as error:
+        raise _Interrupted(str(error) or type(error).__name__) from None
+
+
+def _check_space(path: Path, n_bytes: int) -> None:
+    free = shutil.disk_usage(path.parent).free
+    if n_bytes > free:
+        raise OSError(f"{n_bytes:,} bytes are needed, and {free:,} free")

@@ -1,0 +1,66 @@
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from filelock import FileLock, Timeout
+
+from spacy_elmo.checkpoints.cache import Output, cache_directory, exclusive
+from spacy_elmo.checkpoints.errors import CheckpointError, DiskError
+
+
+def test_the_cache_is_where_the_environment_says(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cache_directory() == cache
+    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.setenv("SPACY_ELMO_CACHE", "~/elmo")
+    assert cache_directory() == Path("/home/somebody/elmo")
+    monkeypatch.delenv("SPACY_ELMO_CACHE")
+    assert cache_directory() == Path("/home/somebody/.cache/spacy-elmo")
+    monkeypatch.setenv("SPACY_ELMO_CACHE", "")
+    assert cache_directory() == Path("/home/somebody/.cache/spacy-elmo")
+
+
+@pytest.mark.parametrize(("start", "content"), [(0, b"xyz"), (2, b"01xyz"), (10, b"0123456789xyz")])
+def test_output_takes_the_place_of_what_was_there(tmp_path: Path, start: int, content: bytes) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+    output = Output(path, start)
+    output.write(b"xyz")
+    output.close()
+    assert path.read_bytes() == content
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which Linux has")
+@pytest.mark.parametrize("n_bytes", [1, 1_000_000])
+def test_a_full_disk_shows_in_the_end_at_the_latest(n_bytes: int) -> None:
+    def fill() -> None:
+        with closing(Output(Path("/dev/full"))) as output:
+            output.write(bytes(n_bytes))
+
+    with pytest.raises(DiskError, match=r"/dev/full: could not be written .*SPACY_ELMO_CACHE"):
+        fill()
+    assert issubclass(DiskError, CheckpointError)
+
+
+HOLDER = """
+import sys
+from spacy_elmo.checkpoints.cache import exclusive
+with exclusive("work"):
+    print("held", flush=True)
+    sys.stdin.read()
+    print("done", flush=True)
+"""
+
+
+def test_a_lock_waits_for_another_process_and_goes_with_it(cache: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with exclusive("other work"):
+            pass
+        with pytest.raises(Timeout):
+            FileLock(cache / "locks" / "work.lock").acquire(timeout=0)
+        holder.kill()
+        with exclusive("work"):
+            pass
