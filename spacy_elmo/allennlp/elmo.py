@@ -1,0 +1,119 @@
+"""AllenNLP's `Elmo`: character ids to learned mixtures of a biLM's layers."""
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from ..bilm import BiLM
+from ..checkpoints import Source
+from .elmo_bilm import ElmoBiLm
+from .files import load
+from .scalar_mix import ScalarMix
+
+
+class Elmo(nn.Module):
+    """ELMo representations, each its own weighted sum of the layers of one biLM.
+
+    options_file, weight_file: the two files of a model in AllenNLP's format; or the two addresses of a published one,
+        which stand for its name. With `weight_file=None`, `options_file` is anything that `load_bilm` takes: a name, a
+        directory. Nothing is downloaded: `python -m spacy elmo download NAME` does that.
+    num_output_representations: how many mixtures, each with weights of its own.
+    requires_grad: train the biLM, too. Otherwise it is frozen, and runs without autograd.
+    do_layer_norm: normalise each layer before it is mixed, over all words of the batch.
+    dropout: of the representations, in training mode.
+    vocab_to_cache: words that `word_inputs` may number, the first standing for padding. All other words stay allowed.
+        There is no table of their vectors: any batch runs the character CNN once for each of its distinct words.
+    keep_sentence_boundaries: leave the vectors of the boundaries in the representations.
+    scalar_mix_parameters: fixed weights of the layers, before the softmax, in place of learned ones.
+    module: in place of both files, a `BiLM`, or a module that does what `ElmoBiLm` does. It is trained or frozen as it
+        comes, whatever `requires_grad` says.
+    stateful: AllenNLP's own behaviour, where each sentence goes on from the LSTM state that the sentence in its row of
+        the batch before ended in, so that results depend on earlier calls. `reset_states` forgets them.
+
+    Its state dict has the names and shapes of AllenNLP's `Elmo`, so that models saved with one load into the other.
+    Raises CheckpointError where the files are not those of a model; ValueError where arguments contradict each other.
+    """
+
+    # Does what `ElmoBiLm` does, of which torch's own type for a module inside a module says nothing.
+    _elmo_lstm: Any
+
+    def __init__(
+        self,
+        options_file: Source | None,
+        weight_file: str | PathLike[str] | None,
+        num_output_representations: int,
+        requires_grad: bool = False,
+        do_layer_norm: bool = False,
+        dropout: float = 0.5,
+        vocab_to_cache: Sequence[str] | None = None,
+        keep_sentence_boundaries: bool = False,
+        scalar_mix_parameters: Sequence[float] | None = None,
+        module: nn.Module | None = None,
+        *,
+        stateful: bool = False,
+    ) -> None:
+        super().__init__()
+        if num_output_representations < 1:
+            raise ValueError(f"num_output_representations is {num_output_representations}, but must be 1 or more.")
+        if module is None:
+            module = load(options_file, weight_file, "cpu").requires_grad_(requires_grad)
+        elif options_file is not None or weight_file is not None:
+            raise ValueError("With a module, options_file and weight_file have to be None: they name a model, too.")
+        if isinstance(module, BiLM):
+            module = ElmoBiLm(module, vocab_to_cache, stateful)
+        elif stateful or vocab_to_cache is not None:
+            raise ValueError("stateful and vocab_to_cache are for a biLM; a module of your own has to see to both.")
+        self._elmo_lstm = module
+        self._keep_sentence_boundaries = keep_sentence_boundaries
+        self._dropout = nn.Dropout(dropout)
+        self._n_mixes = num_output_representations
+        for number in range(num_output_representations):
+            mix = ScalarMix(
+                self._elmo_lstm.num_layers, do_layer_norm, scalar_mix_parameters, scalar_mix_parameters is None
+            )
+            self.add_module(f"scalar_mix_{number}", mix)
+
+    def get_output_dim(self) -> int:
+        """Width of a representation."""
+        return cast(int, self._elmo_lstm.get_output_dim())
+
+    def reset_states(self, mask: Tensor | None = None) -> None:
+        """Forget the states of all rows, or of those where `mask` is true. Without `stateful` there are none."""
+        self._elmo_lstm._elmo_lstm.reset_states(mask)
+
+    def forward(self, inputs: Tensor | None, word_inputs: Tensor | None = None) -> dict[str, Any]:
+        """inputs: character ids (batch, …, n_words, 50) as from `batch_to_ids`, zeros after a sentence's last word.
+            Each of the leading places is a sentence.
+        word_inputs: (batch, …, n_words), numbers of words in `vocab_to_cache`, for words whose ids in `inputs` are
+            zeros; 0 is padding. `inputs` may be None where all words are numbered. Not looked at without a vocabulary.
+        RETURNS: {"elmo_representations": a list of tensors (batch, …, n_words, width), zeros in the padding,
+            "mask": bool (batch, …, n_words), true where a word stands}. With `keep_sentence_boundaries`, n_words + 2.
+        Raises ValueError where shapes do not fit the model or each other, or padding stands between words.
+        """
+        given = word_inputs if inputs is None else inputs
+        if given is None:
+            raise ValueError("Elmo needs character ids, or word_inputs in their place, but got neither.")
+        places = given.shape if inputs is None else given.shape[:-1]
+        if len(places) < 2:
+            raise ValueError(
+                f"Elmo takes batches of sentences, character ids of the shape (batch, words, characters), but got "
+                f"{tuple(given.shape)}."
+            )
+        output = self._elmo_lstm(
+            None if inputs is None else inputs.flatten(0, -3),
+            None if word_inputs is None else word_inputs.flatten(0, -2),
+        )
+        layers, mask = output["activations"], output["mask"]
+        representations = []
+        for number in range(self._n_mixes):
+            mixed = getattr(self, f"scalar_mix_{number}")(layers, mask)
+            if not self._keep_sentence_boundaries:
+                # A word stands two places before each place of the mask but the first two: both boundaries are gone.
+                mixed = torch.where(mask[:, 2:, None], mixed[:, 1:-1], 0)
+            representations.append(self._dropout(mixed).reshape(*places[:-1], *mixed.shape[1:]))
+        if not self._keep_sentence_boundaries:
+            mask = mask[:, 2:]
+        return {"elmo_representations": representations, "mask": mask.reshape(*places[:-1], mask.shape[1])}

@@ -1,0 +1,57 @@
+"""The `Embedder` of ELMoForManyLangs, which is no longer maintained, with its arguments, on our biLM.
+
+Replace `from elmoformanylangs import Embedder` by `from spacy_elmo.elmoformanylangs import Embedder`.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from .checkpoints import Source, load_bilm
+
+AVERAGE = -1
+ALL = -2
+
+
+class Embedder:
+    """Vectors of tokenised sentences. A sentence's depend on nothing but itself; in the original, they depend on what
+    was embedded before.
+
+    model_dir: the directory of a model, or what else `load_bilm` takes.
+    batch_size: taken for the sake of programs that give it. Batches are made by the number of words, and no vector
+        depends on them.
+
+    Runs on a GPU where there is one. Raises CheckpointError where there is no such model.
+    """
+
+    def __init__(self, model_dir: Source, batch_size: int = 64) -> None:
+        self.model_dir = model_dir
+        self.batch_size = batch_size
+        self.bilm = load_bilm(model_dir)
+
+    def sents2elmo(self, sents: Sequence[Sequence[str]], output_layer: int = AVERAGE) -> list[npt.NDArray[np.float32]]:
+        """The vectors of each sentence, in their order.
+
+        sents: lists of words, without marks for begin and end. May be empty, and so may each sentence.
+        output_layer: -1 for the average of all layers; -2 for all layers; or the number of a layer, 0 that of the word
+            vectors, which know no context.
+        RETURNS: float32 arrays (n_words, width), with -2 (n_layers + 1, n_words, width).
+        Raises ValueError where there is no such layer; TypeError where `sents` is not made of lists of strings.
+        """
+        n_layers = self.bilm.config.n_layers + 1
+        if not ALL <= output_layer < n_layers:
+            raise ValueError(
+                f"output_layer is {output_layer}, but must be -1 for the average of the layers, -2 for all of them, or "
+                f"a layer's number from 0 to {n_layers - 1}."
+            )
+        return [_select(layers, output_layer) for layers in self.bilm.embed(sents)]
+
+
+def _select(layers: npt.NDArray[np.float32], output_layer: int) -> npt.NDArray[np.float32]:
+    if output_layer == ALL:
+        return layers
+    if output_layer == AVERAGE:
+        return layers.mean(axis=0)
+    # A copy, so that a layer that is kept does not keep the others.
+    return layers[output_layer].copy()
