@@ -39,7 +39,7 @@ def assert_right(nlp: Language) -> None:
 @frozen_or_not
 def test_three_components_learn_the_toy_data(tiny_source: str, frozen: bool) -> None:
     nlp = pipeline(tiny_source, *KINDS, frozen=frozen)
-    losses, _ = train(nlp, 60)
+    losses, _ = train(nlp, 100)
     for kind in KINDS:
         assert losses[-1][kind] < 0.3 * losses[0][kind]
     assert_right(nlp)
@@ -50,7 +50,7 @@ def test_components_learn_by_nlp_update_with_an_optimizer(tiny_source: str, froz
     """The loop that users write, which finishes each component's update before the next one's begins."""
     nlp = pipeline(tiny_source, *KINDS, frozen=frozen)
     optimizer = make_optimizer()
-    for _ in range(60):
+    for _ in range(100):
         nlp.update(examples(nlp), sgd=optimizer)
     assert_right(nlp)
 
