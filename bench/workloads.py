@@ -234,11 +234,16 @@ def roofline(source: str, text: str, limit: str, batch: str) -> Figures:
         for (n_rows, n_inputs, n_outputs), count in shapes.items():
             calls = product_calls(torch.randn(n_rows, n_inputs), n_outputs)
             ideal += count * min(best(each) for each in calls)
+        products_alone = ideal
         for (n_words, channels, length, n_filters, width), count in convolutions.items():
             x, weight = torch.randn(n_words, channels, length), torch.randn(n_filters, channels, width)
             ideal += count * best([lambda x=x, weight=weight: F.conv1d(x, weight)])
     flops = sum(2 * m * k * n * count for (m, k, n), count in shapes.items())
-    return {"share": ideal / seconds, "seconds": seconds, "product_gigaflops_per_second": flops / seconds / 1e9}
+    return {
+        "share": ideal / seconds,
+        "product_megaflops_per_token": flops / n_tokens(sentences) / 1e6,
+        "best_product_gigaflops_per_second": flops / products_alone / 1e9,
+    }
 
 
 WORKLOADS: dict[str, Callable[..., Figures]] = {

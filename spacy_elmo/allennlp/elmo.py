@@ -25,7 +25,7 @@ class Elmo(nn.Module):
     do_layer_norm: normalise each layer before it is mixed, over all words of the batch.
     dropout: of the representations, in training mode.
     vocab_to_cache: words that `word_inputs` may number, the first standing for padding. All other words stay allowed.
-        There is no table of their vectors: any batch runs the character CNN once for each of its distinct words.
+        There is no table of their vectors: words are computed once anyway, and kept for a while.
     keep_sentence_boundaries: leave the vectors of the boundaries in the representations.
     scalar_mix_parameters: fixed weights of the layers, before the softmax, in place of learned ones.
     module: in place of both files, a `BiLM`, or a module that does what `ElmoBiLm` does. It is trained or frozen as it

@@ -35,6 +35,10 @@ class Derived:
             self._kept[key] = fingerprint, value
         return value
 
+    def forget(self) -> None:
+        """For those who know that parameters have changed, and in a way that torch does not see."""
+        self._kept.clear()
+
     def __reduce__(self) -> tuple[type["Derived"], tuple[()]]:
         return Derived, ()
 

@@ -93,8 +93,8 @@ def _embed_alone(bilm: "BiLM", sentences: Sequence[Sequence[str]]) -> list[npt.N
     types = WordTypes.of(sentences, bilm.word_encoder)
     words = types.tokens[types.tokens >= BOUNDARIES]
     lengths = [length - BOUNDARIES for length in types.lengths]
-    kind = products.kind(len(lengths))
-    start = bilm.derived.get(("start", kind), list(bilm.parameters()), lambda: _start(bilm, len(lengths)))
+    key = ("start", bilm.precision, products.kind(len(lengths)))
+    start = bilm.derived.get(key, list(bilm.parameters()), lambda: _start(bilm, len(lengths)))
     layers, _ = _run(bilm, types.ids, words, lengths, start.repeat(len(lengths)), len(lengths))
     return _split(layers, lengths)
 

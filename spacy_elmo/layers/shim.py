@@ -85,7 +85,7 @@ class BiLMShim(Shim):
                 value, _ = optimizer((self.id, name), _to_array(parameter.data), _to_array(parameter.grad))
                 parameter.data = _to_tensor(value, device=parameter.device)
                 parameter.grad = None
-                self.version += 1
+                self._note_change()
 
     @contextlib.contextmanager
     def use_params(self, params: dict[Any, Any]) -> Iterator[None]:
@@ -94,13 +94,21 @@ class BiLMShim(Shim):
         swapped = {name: parameters[name].data for name in parameters if (self.id, name) in params}
         for name in swapped:
             parameters[name].data = _to_tensor(params[self.id, name], device=parameters[name].device)
-        self.version += bool(swapped)
+        if swapped:
+            self._note_change()
         try:
             yield
         finally:
             for name, value in swapped.items():
                 parameters[name].data = value
-            self.version += bool(swapped)
+            if swapped:
+                self._note_change()
+
+    def _note_change(self) -> None:
+        """Thinc's optimizer writes into the parameters' memory, which torch does not see."""
+        assert self._model is not None
+        self._model.derived.forget()
+        self.version += 1
 
     def to_device(self, device_type: str, device_id: int) -> None:
         if self._model is not None:
