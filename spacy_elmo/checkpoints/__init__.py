@@ -43,11 +43,6 @@ def load_bilm(source: Source, device: torch.device | str | None = None, precisio
 
 def load_located(location: Location, device: torch.device | str | None = None, precision: str = "float32") -> BiLM:
     """See `load_bilm`, for a model that was located before."""
-    if location.format not in _READERS:
-        raise CheckpointError(
-            f"{location.directory} is a model in the format {location.format}, which this spacy-elmo does not read. It "
-            f"reads {', '.join(_READERS)}; a later version may read more."
-        )
     bilm = _READERS[location.format](*location.paths).bilm(precision)
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"

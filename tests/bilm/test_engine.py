@@ -409,3 +409,10 @@ def test_words_are_shared_out_between_threads_without_a_loss(tiny_bilm: BiLM, n_
         for few_words in (1, 32, 1000):
             patch.setattr(engine, "FEW_WORDS", few_words)
             assert_same(fresh(tiny_bilm).embed([sentence]), by_forward(tiny_bilm, [sentence]))
+
+
+def test_another_precision_is_seen_at_once() -> None:
+    bilm, other = random_bilm(), random_bilm()
+    bilm.embed([["a", "b"]])
+    bilm.precision = other.precision = "bfloat16"
+    np.testing.assert_array_equal(bilm.embed([["a", "b"]])[0], other.embed([["a", "b"]])[0])

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from spacy_elmo import BiLM, CheckpointError, load_bilm, save_bilm
-from spacy_elmo.checkpoints import embedded_models, load_located, published
+from spacy_elmo.checkpoints import embedded_models, published
 from spacy_elmo.checkpoints.source import Location, locate
 from tests.checkpoints.test_allennlp import OPTIONS, WEIGHTS, write_pair
 
@@ -136,11 +136,6 @@ def test_a_manylangs_directory_is_known_by_its_files(tmp_path: Path, held: list[
     location = Location("manylangs", tmp_path, (tmp_path,))
     assert locate(tmp_path) == locate(tmp_path / held[0]) == location
     assert location.weights == (tmp_path / "token_embedder.pkl", tmp_path / "encoder.pkl")
-
-
-def test_a_format_that_nothing_reads_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"in the format wax, which this spacy-elmo does not read. .*allennlp"):
-        load_located(Location("wax", tmp_path, (tmp_path,)))
 
 
 # Published models by name

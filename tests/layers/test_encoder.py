@@ -138,6 +138,16 @@ def test_copy_has_weights_and_an_identity_of_its_own(tiny_source: str) -> None:
         np.testing.assert_array_equal(a, b)
 
 
+def test_a_change_of_a_single_number_is_seen(tiny_source: str) -> None:
+    encoder = make_encoder(tiny_source)
+    before = encoder.predict(DOCS)
+    (weight,) = [p for name, p in bilm_shim(encoder).bilm.named_parameters() if name == "forward_layers.0.weight"]
+    weight.grad = torch.zeros_like(weight)
+    weight.grad[0, 1] = 1
+    encoder.finish_update(SGD(5.0))
+    assert max(np.abs(a - b).max() for a, b in zip(encoder.predict(DOCS), before, strict=True) if a.size) > 1e-3
+
+
 def test_precision_is_that_of_the_config_after_loading(tiny_source: str) -> None:
     data = make_encoder(tiny_source).to_bytes()
     half = BiLMEncoder(tiny_source, "bfloat16", None).from_bytes(data)
