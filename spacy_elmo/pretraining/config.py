@@ -75,7 +75,9 @@ class Initialize:
 
 @dataclass(frozen=True)
 class OptimizerSettings:
-    """Adam (Kingma & Ba 2015). The learning rate rises over `warmup_steps`, then decays to zero over all steps."""
+    """Adam (Kingma & Ba 2015). The learning rate rises over `warmup_steps`, and decays to zero over the last
+    `decay_share` of the steps after them.
+    """
 
     learn_rate: float = 0.002
     beta1: float = 0.9
@@ -83,6 +85,7 @@ class OptimizerSettings:
     eps: float = 1e-8
     warmup_steps: int = 500
     decay: str = "cosine"
+    decay_share: float = 1.0
     grad_clip: float = 1.0
 
     def __post_init__(self) -> None:
@@ -92,6 +95,7 @@ class OptimizerSettings:
         _require(self.eps > 0, "training.optimizer.eps", self.eps, "greater than 0")
         _require(self.warmup_steps >= 0, "training.optimizer.warmup_steps", self.warmup_steps, "0 or more")
         _require(self.decay in DECAYS, "training.optimizer.decay", self.decay, f"one of {', '.join(DECAYS)}")
+        _require(0 < self.decay_share <= 1, "training.optimizer.decay_share", self.decay_share, "above 0, up to 1")
         _require(self.grad_clip > 0, "training.optimizer.grad_clip", self.grad_clip, "greater than 0")
 
 
@@ -124,6 +128,7 @@ class Checkpoints:
 @dataclass(frozen=True)
 class Training:
     """batch_size: sequences read side by side, on each rank. unroll: tokens of each in one step.
+    carry_state: whether a sentence begins with the state that the one before it left, within a passage.
     max_epochs, max_steps: whichever comes first; 0 for no limit.
     negatives: words that the softmax is sampled with; all are used where the vocabulary has fewer than twice as many.
     dropout: of the inputs of the LSTM layers and of the output.
@@ -135,6 +140,7 @@ class Training:
 
     batch_size: int = 128
     unroll: int = 20
+    carry_state: bool = True
     max_epochs: int = 10
     max_steps: int = 0
     negatives: int = 8192

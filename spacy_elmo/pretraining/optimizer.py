@@ -29,7 +29,9 @@ class Optimizer:
     def apply(self, step: int) -> float:
         """Apply and clear the gradients, as the update after `step`. RETURNS: the learning rate."""
         settings = self.settings
-        rate = learn_rate(step, self.total_steps, settings.learn_rate, settings.warmup_steps, settings.decay)
+        rate = learn_rate(
+            step, self.total_steps, settings.learn_rate, settings.warmup_steps, settings.decay, settings.decay_share
+        )
         self._adam.param_groups[0]["lr"] = rate
         self._adam.step()
         self._adam.zero_grad()

@@ -27,9 +27,11 @@ from .progress import Progress
 from .trainer import Trainer
 
 # What may change when a run goes on, because it does not touch the weights, or is checked in another way: the corpus by
-# what it holds, the batch of a rank by the sequences of all ranks together.
+# what it holds, the batch of a rank by the sequences of all ranks together. And how long a run is: its learning rates
+# from there on are those of a run of the new length.
 FREE_TO_CHANGE = (
     "paths.", "system.device", "system.workers", "training.batch_size", "training.checkpoints.", "training.logger",
+    "training.max_epochs", "training.max_steps",
 )  # fmt: skip
 
 

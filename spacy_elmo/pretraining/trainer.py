@@ -83,6 +83,7 @@ class Trainer:
             unroll=settings.unroll,
             n_lanes=n_lanes,
             lanes=range(first, first + settings.batch_size),
+            carry_state=settings.carry_state,
         )
         self.tokens_per_step = n_lanes * settings.unroll
         limits = [settings.max_steps, settings.max_epochs * self.windows.n_windows]

@@ -2,7 +2,7 @@
 
 An epoch lays all passages end to end in a random order and cuts the row of them into lanes of equal length, which are
 read side by side. Window t holds the rows from `t * unroll` of every lane, so that a lane's text goes on from window to
-window, and with it the LSTM's state. A passage begins from a fresh state.
+window, and with it the LSTM's state. A passage, or without `carry_state` each sentence, begins from a fresh state.
 
 Each sentence is read in both directions over the same rows:
 
@@ -30,7 +30,7 @@ class Window:
     ids: character ids of the distinct words, shape (n_types, max_characters).
     inputs: which of them each row reads, forward and backward, shape (2, n_rows).
     targets: the class that each row has to predict, shape (2, n_rows).
-    starts: rows at which a passage begins, shape (n_rows,) bool.
+    starts: rows before which the state is set to zero, shape (n_rows,) bool.
     """
 
     ids: IntArray
@@ -50,7 +50,16 @@ class Windows:
     """
 
     def __init__(
-        self, corpus: Corpus, n_classes: int, max_characters: int, *, seed: int, unroll: int, n_lanes: int, lanes: range
+        self,
+        corpus: Corpus,
+        n_classes: int,
+        max_characters: int,
+        *,
+        seed: int,
+        unroll: int,
+        n_lanes: int,
+        lanes: range,
+        carry_state: bool = True,
     ) -> None:
         self.corpus = corpus
         self.n_classes = n_classes
@@ -58,6 +67,7 @@ class Windows:
         self.seed = seed
         self.unroll = unroll
         self.lanes = lanes
+        self.carry_state = carry_state
         n_rows = int(corpus.train.rows.sum())
         self.lane_rows = n_rows // n_lanes
         self.n_windows = self.lane_rows // unroll
@@ -108,12 +118,12 @@ class Windows:
     def _passage(self, lane: int, number: int) -> IntArray:
         """A lane comes back to its passage window after window, so it stays open."""
         if self._open.get(lane, (-1, None))[0] != number:
-            self._open[lane] = number, _read_passage(self.corpus.train[number])
+            self._open[lane] = number, _read_passage(self.corpus.train[number], self.carry_state)
         return self._open[lane][1]
 
 
-def _read_passage(types: npt.NDArray[np.int32]) -> IntArray:
-    """Forward and backward input, forward and backward target, and whether the passage begins, shape (5, n_rows)."""
+def _read_passage(types: npt.NDArray[np.int32], carry_state: bool) -> IntArray:
+    """Forward and backward input, forward and backward target, and whether the state begins afresh, shape (5, n_rows)."""
     n_rows = len(types)
     firsts = np.flatnonzero(types == BEGIN_SENTENCE)
     ends = np.append(firsts[1:], n_rows)
@@ -127,5 +137,5 @@ def _read_passage(types: npt.NDArray[np.int32]) -> IntArray:
     rows[2, :-1] = types[1:]
     rows[2, ends - 1] = END_SENTENCE
     rows[3] = types[first + end - 1 - place]
-    rows[4] = place == 0
+    rows[4] = place == 0 if carry_state else place == first
     return rows

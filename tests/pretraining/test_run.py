@@ -25,6 +25,7 @@ from spacy_elmo.pretraining.files import load_language_model
 from spacy_elmo.pretraining.language_model import LanguageModel
 from spacy_elmo.pretraining.perplexity import Perplexity, score
 from spacy_elmo.pretraining.run import pretrain
+from spacy_elmo.pretraining.schedule import learn_rate
 from tests.conftest import REPOSITORY
 from tests.corpus.corpora import ENGLISH, write_lines
 from tests.manylangs import random_model
@@ -194,7 +195,7 @@ def test_a_finished_run_ends_at_once(tmp_path: Path, texts: dict[str, str], whol
     ("changed", "named"),
     [
         ({"training.dropout": 0.2}, "training.dropout was 0.1 and is 0.2"),
-        ({"training.max_steps": 70}, "training.max_steps was 60 and is 70"),
+        ({"training.unroll": 5}, "training.unroll was 10 and is 5"),
         ({"system.seed": 1}, "system.seed was 0 and is 1"),
         ({"model.cell_dim": 40, "vocabulary.min_count": 2}, "model.cell_dim was 32 and is 40; vocabulary.min_count"),
     ],
@@ -218,6 +219,20 @@ def test_settings_that_do_not_matter(tmp_path: Path, killed: Path, texts: dict[s
         "step-000000056",
         "step-000000060",
     ]
+
+
+@pytest.mark.parametrize("steps", [10, 30, 70])
+def test_made_shorter_or_longer(killed: Path, texts: dict[str, str], steps: int) -> None:
+    """It had come to step 20 of 60. Its rates are from there on those of a run of the new length."""
+    run_here(killed, {**texts, "training.max_steps": steps})
+    record = [json.loads(line) for line in (killed / "log.jsonl").read_text("utf8").splitlines()]
+    rates = {line["step"]: line["learn_rate"] for line in record if "learn_rate" in line}
+    assert max(rates) == max(steps, 20)
+    for step, rate in rates.items():
+        total = 60 if step <= 20 else steps
+        assert rate == pytest.approx(learn_rate(step - 1, total, 0.005, 10, "cosine"))
+    facts = json.loads((killed / "model-last" / "training.json").read_text("utf8"))
+    assert facts["step"] == max(steps, 20)
 
 
 @pytest.mark.parametrize("part", ["train", "heldout"])

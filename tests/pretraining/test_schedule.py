@@ -30,6 +30,14 @@ def test_linear_falls_by_equal_steps_to_zero() -> None:
     assert rates == pytest.approx([PEAK * k / 10 for k in range(10, -1, -1)])
 
 
+@pytest.mark.parametrize("decay", ["cosine", "linear"])
+def test_the_decay_waits_for_its_share_of_the_steps(decay: str) -> None:
+    """And is then the decay of a shorter run."""
+    rates = [learn_rate(step, 44, PEAK, 4, decay, 0.25) for step in range(45)]
+    assert set(rates[4:35]) == {PEAK}
+    assert rates[34:] == pytest.approx([learn_rate(step, 10, PEAK, 0, decay) for step in range(11)])
+
+
 def test_constant_stays() -> None:
     assert {learn_rate(step, 20, PEAK, 3, "constant") for step in range(3, 21)} == {PEAK}
 
@@ -39,10 +47,13 @@ def test_constant_stays() -> None:
     warmup=st.integers(0, 250),
     decay=st.sampled_from(DECAYS),
     peak=st.floats(1e-6, 1),
+    share=st.floats(0.01, 1),
 )
-def test_every_update_of_a_run_has_a_rate_up_to_the_peak(total: int, warmup: int, decay: str, peak: float) -> None:
+def test_every_update_of_a_run_has_a_rate_up_to_the_peak(
+    total: int, warmup: int, decay: str, peak: float, share: float
+) -> None:
     """Also of a run that ends before it has warmed up."""
-    rates = [learn_rate(step, total, peak, warmup, decay) for step in range(total)]
+    rates = [learn_rate(step, total, peak, warmup, decay, share) for step in range(total)]
     assert all(0 < rate <= peak * (1 + 1e-12) for rate in rates)
     rising, falling = rates[:warmup], rates[warmup:]
     assert rising == sorted(rising)

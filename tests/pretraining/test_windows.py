@@ -54,6 +54,7 @@ def open_windows(
     lanes: range | None = None,
     seed: int = 0,
     n_classes: int | None = None,
+    carry_state: bool = True,
 ) -> Windows:
     return Windows(
         corpus,
@@ -63,6 +64,7 @@ def open_windows(
         unroll=unroll,
         n_lanes=n_lanes,
         lanes=range(n_lanes) if lanes is None else lanes,
+        carry_state=carry_state,
     )
 
 
@@ -97,6 +99,17 @@ TEXTS = st.lists(st.lists(st.lists(WORD, min_size=1, max_size=6), min_size=1, ma
 def test_an_epoch_holds_each_passage_once(texts: Texts, seed: int, epoch: int) -> None:
     (rows,) = epoch_of(open_windows(corpus_of(texts), seed=seed), epoch)
     assert Counter(passages_of(rows)) == Counter(tuple(rows_of(passage)) for passage in texts)
+
+
+@settings(max_examples=60, deadline=None)
+@given(texts=TEXTS, seed=st.integers(0, 2**63 - 1))
+def test_without_carried_state_each_sentence_begins_afresh(texts: Texts, seed: int) -> None:
+    """And nothing else is different."""
+    corpus = corpus_of(texts)
+    (rows,) = epoch_of(open_windows(corpus, seed=seed, carry_state=False))
+    (carried,) = epoch_of(open_windows(corpus, seed=seed))
+    assert [row[:4] for row in rows] == [row[:4] for row in carried]
+    assert [row[4] for row in rows] == [row[0] == 0 for row in rows]
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,0 +1,134 @@
+"""What shape and what training give the best biLM for the same number of tokens.
+
+    python bench/study.py OUT --train TEXTS --heldout TEXTS [--tokens 1000000] [--jobs 2] [VARIANT ...]
+
+Each variant is `configs/pretrain_sm.cfg` on a short budget with some settings changed, trained by the real command, one
+process with one thread each. A run that was stopped goes on, one that has ended is not repeated. Writes OUT/study.md and
+OUT/study.json.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import spacy_elmo
+
+ROOT = Path(__file__).parent.parent
+CONFIG = ROOT / "configs" / "pretrain_sm.cfg"
+
+FEWER_FILTERS = "[[1,32],[2,32],[3,64],[4,128]]"
+MORE_FILTERS = "[[1,32],[2,32],[3,64],[4,128],[5,256],[6,512]]"
+BATCH, UNROLL = 128, 20
+
+# The same for all: a short run with its own whole schedule.
+BASE = {
+    "model.cell_dim": "512",
+    "training.batch_size": str(BATCH),
+    "training.unroll": str(UNROLL),
+    "training.max_epochs": "0",
+    "training.negatives": "2048",
+    "training.optimizer.learn_rate": "0.003",
+    "training.optimizer.warmup_steps": "60",
+    "training.optimizer.decay": "linear",
+    "training.evaluation.max_words": "50000",
+}
+VARIANTS: dict[str, dict[str, str]] = {
+    "base": {},
+    "cell 1024": {"model.cell_dim": "1024"},
+    "projection 256": {"model.projection_dim": "256"},
+    "fewer filters": {"model.filters": FEWER_FILTERS},
+    "more filters": {"model.filters": MORE_FILTERS},
+    "1 layer, cell 1024": {"model.n_layers": "1", "model.cell_dim": "1024"},
+    "no clipping": {"model.cell_clip": "null", "model.projection_clip": "null"},
+    "vocabulary 20,000": {"vocabulary.max_size": "20000"},
+    "dropout 0.1": {"training.dropout": "0.1"},
+    "cosine decay": {"training.optimizer.decay": "cosine"},
+    "decay in the last third": {"training.optimizer.decay_share": "0.3"},
+    "learning rate 0.006": {"training.optimizer.learn_rate": "0.006"},
+    "fresh state each sentence": {"training.carry_state": "false"},
+}
+
+
+def train(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    output = arguments.output / name.replace(" ", "-").replace(",", "")
+    steps = arguments.tokens // (BATCH * UNROLL)
+    settings = BASE | {"training.max_steps": str(steps), "training.evaluation.every": str(steps)} | VARIANTS[name]
+    settings |= {"paths.train": arguments.train, "paths.heldout": arguments.heldout}
+    if not (output / "model-last").exists():
+        share_corpus(output, arguments)
+        command = [sys.executable, "-m", "spacy", "elmo", "pretrain", str(CONFIG), "--output", str(output)]
+        command += [word for key, value in settings.items() for word in (f"--{key}", value)]
+        start = time.perf_counter()
+        with (arguments.output / f"{output.name}.log").open("w", encoding="utf8") as log:
+            subprocess.run(
+                command, check=True, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"}, cwd=ROOT
+            )
+        print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True)
+    return result(name, output)
+
+
+def share_corpus(output: Path, arguments: argparse.Namespace) -> None:
+    """All runs read the corpus that the first one prepares."""
+    shared = (arguments.output / "corpus").absolute()
+    shared.mkdir(parents=True, exist_ok=True)
+    output.mkdir(parents=True, exist_ok=True)
+    if not (output / "corpus").exists():
+        (output / "corpus").symlink_to(shared)
+
+
+def result(name: str, output: Path) -> dict[str, Any]:
+    lines = [json.loads(line) for line in (output / "log.jsonl").read_text("utf8").splitlines()]
+    evaluation = [line for line in lines if "perplexity" in line][-1]
+    seconds = max(line["seconds"] for line in lines)
+    weights = output / "model-last" / "model.safetensors"
+    bilm = spacy_elmo.load_bilm(output / "model-last")
+    return {
+        "variant": name,
+        "model": str(output / "model-last"),
+        "perplexity": evaluation["perplexity"],
+        "tokens": evaluation["tokens"],
+        "tokens_per_second": evaluation["tokens"] / seconds,
+        "parameters": sum(parameter.numel() for parameter in bilm.parameters()),
+        "width": bilm.config.width,
+        "float16_megabytes": weights.stat().st_size / 2e6,
+    }
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    lines = ["| | parameters | float16 | trains at | held-out perplexity |", "|---|---|---|---|---|"]
+    for one in results:
+        lines.append(
+            f"| {one['variant']} | {one['parameters'] / 1e6:.1f} million | {one['float16_megabytes']:.1f} MB | "
+            f"{one['tokens_per_second']:,.0f} tokens/s | {one['perplexity']:.1f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("variants", nargs="*", metavar="VARIANT", help=f"all by default: {', '.join(VARIANTS)}")
+    parser.add_argument("--train", required=True, help="a file, directory or glob")
+    parser.add_argument("--heldout", required=True)
+    parser.add_argument("--tokens", type=int, default=1_000_000)
+    parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, a core for each")
+    arguments = parser.parse_args()
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    names = arguments.variants or list(VARIANTS)
+    if unknown := set(names) - set(VARIANTS):
+        raise SystemExit(f"No such variants: {', '.join(sorted(unknown))}. There are: {', '.join(VARIANTS)}.")
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        results = list(pool.map(lambda name: train(name, arguments), names))
+    (arguments.output / "study.json").write_text(json.dumps(results, indent=2) + "\n", "utf8")
+    (arguments.output / "study.md").write_text(table(results), "utf8")
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()
