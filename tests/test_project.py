@@ -30,7 +30,7 @@ def read(path: Path) -> list[spacy.tokens.Doc]:
     return list(DocBin().from_disk(path).get_docs(spacy.blank("xx").vocab))
 
 
-@pytest.mark.parametrize("workflow", ["demo", "wnut17", "uner", "banking77", "multilingual"])
+@pytest.mark.parametrize("workflow", ["demo", "wnut17", "uner", "banking77", "multilingual", "layers"])
 def test_workflow_is_whole(workflow: str) -> None:
     """Its commands exist, and each finds its files in the repository or in what an earlier command makes."""
     made: set[str] = set()

@@ -123,7 +123,7 @@ class Windows:
 
 
 def _read_passage(types: npt.NDArray[np.int32], carry_state: bool) -> IntArray:
-    """Forward and backward input, forward and backward target, and whether the state begins afresh, shape (5, n_rows)."""
+    """Forward and backward input, forward and backward target, and whether the state begins afresh, (5, n_rows)."""
     n_rows = len(types)
     firsts = np.flatnonzero(types == BEGIN_SENTENCE)
     ends = np.append(firsts[1:], n_rows)
