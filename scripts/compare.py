@@ -6,7 +6,8 @@
 --set elmo:training.dropout=0.2 sets it for the system elmo alone.
 --corpus is a folder with train.spacy, dev.spacy and test.spacy. Each run is a `spacy train` and a `spacy evaluate`. The
 table goes to metrics/NAME.md and metrics/NAME.json, the pipelines to training/NAME/. A run whose result is there and
-whose inputs are the same is not repeated, so a comparison that was stopped goes on where it was.
+whose inputs are the same is not repeated, so a comparison that was stopped goes on where it was. Its inputs are its
+settings, its data, and the weights of the ELMo models that its config names; the code that trains is not among them.
 """
 
 import argparse
@@ -25,7 +26,12 @@ from typing import Any
 
 import spacy
 from convert import split
+from spacy.cli._util import parse_config_overrides
 from spacy.tokens import DocBin
+from spacy.util import load_config
+
+from spacy_elmo.checkpoints import CheckpointError
+from spacy_elmo.checkpoints.source import locate
 
 SCORE_NAMES = {"ents_f": "Entity F1", "cats_macro_f": "Macro F1", "cats_micro_f": "Accuracy"}
 
@@ -57,21 +63,30 @@ def execute(run: Run, arguments: argparse.Namespace) -> dict[str, Any]:
     folder = Path("training") / arguments.name / run.name
     result_path = folder / "result.json"
     train = training_data(run, arguments)
-    command = ["train", str(run.config), "--output", str(folder), "--system.seed", str(run.seed)]
-    command += ["--paths.train", str(train), "--paths.dev", str(arguments.corpus / "dev.spacy")]
+    overrides = ["--system.seed", str(run.seed)]
+    overrides += ["--paths.train", str(train), "--paths.dev", str(arguments.corpus / "dev.spacy")]
     for setting in arguments.set:
         key, _, value = setting.partition("=")
         system, _, own = key.rpartition(":")
         if system in ("", run.system):
-            command += [f"--{own}", value]
-    # What the result depends on: the words of the command, and the config and data behind them.
+            overrides += [f"--{own}", value]
+    command = ["train", str(run.config), "--output", str(folder), *overrides]
+    # What the result depends on: the words of the command, and the config, data and models behind them.
     digest = hashlib.sha256(json.dumps(command).encode())
-    for path in (run.config, train, arguments.corpus / "dev.spacy", arguments.corpus / "test.spacy"):
+    data = (train, arguments.corpus / "dev.spacy", arguments.corpus / "test.spacy")
+    for path in (run.config, *data, *elmo_files(run.config, overrides)):
         digest.update(path.read_bytes())
     if result_path.exists():
         result = json.loads(result_path.read_text("utf8"))
         if result["inputs"] == digest.hexdigest():
+            print(
+                f"{arguments.name}: {run.name}: {result['score']:.1f}, found before from the same inputs; delete "
+                f"{result_path} to train again",
+                flush=True,
+            )
             return result
+        # It must not stand beside another pipeline, should the training be stopped.
+        result_path.unlink()
     seconds = spacy_command(command, folder / "train.log", arguments.jobs)
     scores_path = folder / "scores.json"
     evaluate = [
@@ -96,6 +111,22 @@ def execute(run: Run, arguments: argparse.Namespace) -> dict[str, Any]:
     result_path.write_text(json.dumps(result, indent=2) + "\n", "utf8")
     print(f"{arguments.name}: {run.name}: {result['score']:.1f} ({seconds:.0f} s)", flush=True)
     return result
+
+
+def elmo_files(config: Path, overrides: list[str]) -> Iterator[Path]:
+    """The files of the ELMo models that a config names: what a name or path means can change while it does not."""
+    components = load_config(config, parse_config_overrides(overrides), interpolate=True)["components"]
+    for component in components.values():
+        if component.get("factory") != "elmo":
+            continue
+        default = spacy.Language.get_factory_meta("elmo").default_config or {}
+        try:
+            location = locate({**default["model"], **component.get("model", {})}["source"])
+        except CheckpointError as error:
+            raise SystemExit(f"{config}: {error}") from None
+        files = location.paths if location.format == "allennlp" else sorted(location.directory.iterdir())
+        # No vector depends on the card that describes a model.
+        yield from (path for path in files if path.is_file() and path.suffix != ".md")
 
 
 def training_data(run: Run, arguments: argparse.Namespace) -> Path:

@@ -46,6 +46,7 @@ def facts(run: Path) -> dict[str, str]:
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text("utf8").splitlines()]
     evaluations = list({line["step"]: line for line in lines if "perplexity" in line}.values())
     last = json.loads((run / "model-last" / "training.json").read_text("utf8"))
+    training = Config().from_disk(run / "model-last" / "pretraining.cfg")["training"]
     bilm = load_bilm(TARGET, "cpu")
     config = bilm.config
     final = evaluations[-1]
@@ -65,6 +66,7 @@ def facts(run: Path) -> dict[str, str]:
         "megabytes": f"{(TARGET / 'model.safetensors').stat().st_size / 1e6:.1f} MB",
         "tokens": f"{last['tokens'] / 1e6:.1f} million",
         "epochs": f"{last['epoch']:.2f}",
+        "negatives": f"{training['negatives']:,}",
         "corpus_words": f"{last['corpus_words'] / 1e6:.1f} million",
         "vocabulary": f"{last['vocabulary']:,}",
         "hours": f"{lines[-1]['seconds'] / 3600:.1f}",

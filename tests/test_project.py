@@ -4,6 +4,7 @@ import json
 import runpy
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ import spacy
 import srsly
 from spacy.tokens import DocBin
 
-from spacy_elmo import load_bilm
+from spacy_elmo import BiLM, load_bilm, save_bilm
 
+from .checkpoints.test_allennlp import OPTIONS, WEIGHTS, write_pair
 from .conftest import REPOSITORY, shared
 
 PROJECT = srsly.read_yaml(REPOSITORY / "project.yml")
@@ -30,7 +32,7 @@ def read(path: Path) -> list[spacy.tokens.Doc]:
     return list(DocBin().from_disk(path).get_docs(spacy.blank("xx").vocab))
 
 
-@pytest.mark.parametrize("workflow", ["demo", "wnut17", "uner", "banking77", "multilingual", "layers"])
+@pytest.mark.parametrize("workflow", ["demo", "wnut17", "uner", "banking77", "multilingual", "layers", "typos"])
 def test_workflow_is_whole(workflow: str) -> None:
     """Its commands exist, and each finds its files in the repository or in what an earlier command makes."""
     made: set[str] = set()
@@ -144,10 +146,30 @@ def test_compare_trains_and_makes_a_table(tmp_path: Path) -> None:
     assert (result["system"], result["share"], result["seed"]) == ("elmo", 0.5, 0)
     assert f"**{result['score']:.1f}**" in (tmp_path / "metrics" / "small.md").read_text("utf8")
     # Nothing is trained again while nothing has changed, but everything that depends on a change is.
-    assert script(*words, cwd=tmp_path).returncode == 0
+    done = script(*words, cwd=tmp_path)
+    assert done.returncode == 0
+    assert "found before from the same inputs" in done.stdout
     assert json.loads((tmp_path / "metrics" / "small.json").read_text("utf8")) == [result]
     assert script(*words, "--set", "training.dropout=0.2", cwd=tmp_path).returncode == 0
     assert json.loads((tmp_path / "metrics" / "small.json").read_text("utf8"))[0]["inputs"] != result["inputs"]
+
+
+def test_compare_sees_that_a_model_changed(tmp_path: Path, tiny_bilm: BiLM) -> None:
+    """Its path does not; the results of systems without one stay, whatever models there are."""
+    model = save_bilm(tiny_bilm, tmp_path / "model")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(REPOSITORY / "scripts"))
+        elmo_files = import_module("compare").elmo_files
+    ner, tok2vec = (REPOSITORY / "configs" / name for name in ("ner.cfg", "ner_tok2vec.cfg"))
+    embedded = [path.name for path in elmo_files(ner, [])]
+    assert embedded == ["config.json", "model.safetensors"]
+    assert list(elmo_files(tok2vec, [])) == []
+    source = ["--components.elmo.model.source", str(model)]
+    assert list(elmo_files(ner, source)) == [model / "config.json", model / "model.safetensors"]
+    pair = write_pair(tmp_path, OPTIONS, WEIGHTS)
+    assert list(elmo_files(ner, ["--components.elmo.model.source", json.dumps(list(map(str, pair)))])) == list(pair)
+    with pytest.raises(SystemExit, match=r"ner\.cfg: 'absent' names no ELMo model"):
+        list(elmo_files(ner, ["--components.elmo.model.source", "absent"]))
 
 
 def test_compare_stops_with_the_log_of_what_failed(tmp_path: Path) -> None:
@@ -231,6 +253,10 @@ def test_compare_trains_on_a_model_in_the_format_of_elmoformanylangs(
     here(*words)
     (result,) = json.loads((multilingual / "metrics" / "multilingual.json").read_text("utf8"))
     assert result["score"] > 50  # of what it was trained on
+    here("random_manylangs.py", multilingual / "corpus" / "train.spacy", multilingual / "model", "--seed", "1")
+    here(*words)
+    (other,) = json.loads((multilingual / "metrics" / "multilingual.json").read_text("utf8"))
+    assert other["inputs"] != result["inputs"]
     (multilingual / "model").rename(multilingual / "elsewhere")
     nlp = spacy.load(multilingual / "training" / "multilingual" / "elmo-100pct-seed0" / "model-best")
     assert nlp.lang == "da"
