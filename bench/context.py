@@ -38,6 +38,8 @@ from spacy_elmo.bilm.words import WordTypes  # noqa: E402
 WAYS = ("alone", "carried", "one sequence")
 PENALTIES = (1e-4, 1e-3, 1e-2)
 Array = npt.NDArray[np.float32]
+# Of each document the entities found rightly, those there are and those found; of a text, whether its label was.
+Counts = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -186,12 +188,12 @@ def label_counts(gold: Sequence[str], found: Sequence[str]) -> tuple[int, int, i
     return int(gold == found), 1, 1
 
 
-def f1(counts: npt.NDArray[np.int64]) -> float:
+def f1(counts: Counts) -> float:
     right, wanted, got = counts.sum(axis=0)
     return float(200 * right / (wanted + got))
 
 
-def interval(counts: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> tuple[float, float]:
+def interval(counts: Counts, other: Counts) -> tuple[float, float]:
     """95% of the difference of F1, by 1,000 draws of as many documents."""
     chance = np.random.default_rng(0)
     draws = [chance.integers(0, len(counts), len(counts)) for _ in range(1000)]
@@ -199,8 +201,8 @@ def interval(counts: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> tup
     return float(low), float(high)
 
 
-def measure(bilm: BiLM, task: str, train: list[Text], test: list[Text]) -> list[str]:
-    """A row of the table for each way."""
+def measure(bilm: BiLM, train: list[Text], test: list[Text], ways: Sequence[str] = WAYS) -> dict[str, Counts]:
+    """For each way the counts of each test document, whose F1 is its score."""
     is_ner = len(train[0].tags) == sum(map(len, train[0].sentences))
     features = rows if is_ner else means
     count = entity_counts if is_ner else label_counts
@@ -215,21 +217,25 @@ def measure(bilm: BiLM, task: str, train: list[Text], test: list[Text]) -> list[
 
     results: dict[str, Counts] = {}
     penalty = 0.0
-    for way in WAYS:
+    for way in ways:
         x, x_test = (features(embed(bilm, [text.sentences for text in texts], way)) for texts in (train, test))
         if not penalty:
             scores = [f1(counts(x[n_held:], y[n_held:], x[:n_held], train[:held], value)) for value in PENALTIES]
             penalty = PENALTIES[int(np.argmax(scores))]
         results[way] = counts(x, y, x_test, test, penalty)
+    return results
+
+
+def table(task: str, results: dict[str, Counts]) -> str:
+    """A row for each way."""
     lines = []
     for way, found in results.items():
         low, high = interval(found, results["alone"])
         difference = "" if way == "alone" else f"{f1(found) - f1(results['alone']):+.1f} ({low:+.1f} to {high:+.1f})"
         lines.append(f"| {task} | {way} | {f1(found):.1f} | {difference} |")
-    return lines
+    return "\n".join(lines)
 
 
-Counts = npt.NDArray[np.int64]
 TASKS: dict[str, Callable[[Path], tuple[list[Text], list[Text]]]] = {
     "uner": uner,
     "wnut17": wnut17,
@@ -247,7 +253,7 @@ def main() -> None:
     print("| data | read | score | to alone (95%) |\n|---|---|---|---|")
     for task, read in TASKS.items():
         if folder := getattr(arguments, task):
-            print("\n".join(measure(bilm, task, *read(folder))), flush=True)
+            print(table(task, measure(bilm, *read(folder))), flush=True)
 
 
 if __name__ == "__main__":

@@ -3,19 +3,26 @@
     python bench/study.py OUT --train TEXTS --heldout TEXTS [--tokens 1000000] [--jobs 2] [VARIANT ...]
 
 Each variant is `configs/pretrain_sm.cfg` on a short budget with some settings changed, trained by the real command, one
-process with one thread each. A run that was stopped goes on, one that has ended is not repeated. Writes OUT/study.md
-and OUT/study.json. Variants stand before the options.
+process with one thread each. A run that was stopped goes on, one that has ended is not repeated. Then all models embed
+the same held-out sentences in turns, on one thread, and with --uner and --wnut17 linear classifiers find entities by
+their vectors, as in `bench/context.py`. Writes OUT/study.md and OUT/study.json. Variants stand before the options.
 """
 
 import argparse
+import gzip
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+import context
+import spacy
+import torch
 
 import spacy_elmo
 
@@ -100,13 +107,45 @@ def result(name: str, output: Path) -> dict[str, Any]:
     }
 
 
+def add_inference_speed(results: list[dict[str, Any]], heldout: Path) -> None:
+    """Words a second on 1,000 sentences, the median of three rounds, all models in turns."""
+    torch.set_num_threads(1)
+    nlp = spacy.blank("en")
+    nlp.add_pipe("sentencizer")
+    with (gzip.open if heldout.suffix == ".gz" else open)(heldout, "rt", encoding="utf8") as file:
+        texts = [next(file) for _ in range(400)]
+    sentences = [[token.text for token in sentence] for doc in nlp.pipe(texts) for sentence in doc.sents][:1000]
+    bilms = [spacy_elmo.load_bilm(one["model"], "cpu") for one in results]
+    seconds: list[list[float]] = [[] for _ in bilms]
+    for bilm in bilms:
+        bilm.embed(sentences[:50])
+    for _ in range(3):
+        for bilm, mine in zip(bilms, seconds, strict=True):
+            bilm.derived.forget()  # words that were kept from the round before would cost nothing
+            start = time.perf_counter()
+            bilm.embed(sentences)
+            mine.append(time.perf_counter() - start)
+    for one, mine in zip(results, seconds, strict=True):
+        one["inference_words_per_second"] = sum(map(len, sentences)) / statistics.median(mine)
+
+
+def add_entities(results: list[dict[str, Any]], task: str, folder: Path) -> None:
+    train, test = context.TASKS[task](folder)
+    for one in results:
+        found = context.measure(spacy_elmo.load_bilm(one["model"], "cpu"), train, test, ways=("alone",))
+        one[task] = context.f1(found["alone"])
+
+
 def table(results: list[dict[str, Any]]) -> str:
+    tasks = [task for task in context.TASKS if task in results[0]]
     rows = [
         f"| {one['variant']} | {one['parameters'] / 1e6:.1f} million | {one['float16_megabytes']:.1f} MB | "
-        f"{one['tokens_per_second']:,.0f} tokens/s | {one['perplexity']:.1f} |\n"
+        f"{one['tokens_per_second']:,.0f} tokens/s | {one['inference_words_per_second']:,.0f} words/s | "
+        f"{one['perplexity']:.1f} |{''.join(f' {one[task]:.1f} |' for task in tasks)}\n"
         for one in results
     ]
-    return "| | parameters | float16 | trains at | held-out perplexity |\n|---|---|---|---|---|\n" + "".join(rows)
+    names = ["", "parameters", "float16", "trains at", "embeds at", "held-out perplexity", *(f"{t} F1" for t in tasks)]
+    return f"| {' | '.join(names)} |\n{'|---' * len(names)}|\n{''.join(rows)}"
 
 
 def main() -> None:
@@ -116,6 +155,8 @@ def main() -> None:
     parser.add_argument("--train", required=True, help="a file, directory or glob")
     parser.add_argument("--heldout", required=True)
     parser.add_argument("--tokens", type=int, default=1_000_000)
+    parser.add_argument("--uner", type=Path, help="folder with its files")
+    parser.add_argument("--wnut17", type=Path, help="folder with its files")
     parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, a core for each")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
@@ -124,6 +165,10 @@ def main() -> None:
         raise SystemExit(f"No such variants: {', '.join(sorted(unknown))}. There are: {', '.join(VARIANTS)}.")
     with ThreadPoolExecutor(arguments.jobs) as pool:
         results = list(pool.map(lambda name: train(name, arguments), names))
+    add_inference_speed(results, Path(arguments.heldout))
+    for task in ("uner", "wnut17"):
+        if folder := getattr(arguments, task):
+            add_entities(results, task, folder)
     (arguments.output / "study.json").write_text(json.dumps(results, indent=2) + "\n", "utf8")
     (arguments.output / "study.md").write_text(table(results), "utf8")
     print(table(results))

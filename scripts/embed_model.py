@@ -35,6 +35,7 @@ def write_model(run: Path) -> None:
         source["path"] = Path(source["path"]).name
         source.pop("mtime_ns")
     write_json(TARGET / "corpus.json", manifest)
+    write_json(TARGET / "training.json", json.loads((run / "model-last" / "training.json").read_text("utf8")))
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -43,6 +43,11 @@ def test_workflow_is_whole(workflow: str) -> None:
         made.update(command.get("outputs", []))
 
 
+def test_names_of_workflows_and_commands_differ() -> None:
+    """Where two are the same, spaCy runs neither."""
+    assert set(PROJECT["workflows"]).isdisjoint(COMMANDS)
+
+
 def test_a_command_runs_through_spacy_project(tmp_path: Path) -> None:
     """With the repository's files linked into another folder, so that the test leaves nothing behind."""
     for part in ("assets", "configs", "scripts", "project.yml"):

@@ -1,33 +1,82 @@
-"""The models that come with the package, against the files they were made from."""
+"""The model that comes with the package, and what its card says of it."""
+
+import json
+from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
-import torch
+from thinc.api import Config
 
-from spacy_elmo import load_bilm
-from tests.conftest import shared
+import spacy_elmo
+from spacy_elmo import BiLMConfig, load_bilm
+from tests.conftest import REPOSITORY, shared
 
-SENTENCES = [
-    ["The", "river", "bank", "was", "flooded", "."],
-    ["She", "opened", "an", "account", "at", "the", "bank", "."],
-    ["naïve"],
-]
+DIRECTORY = Path(spacy_elmo.__file__).parent / "assets" / "en_elmo_sm"
+MEGABYTE = 1_000_000
 
 
-def test_parameters_are_the_originals_in_float16() -> None:
-    original = load_bilm(shared("models", "en_elmo_sm"), device="cpu")
-    embedded = load_bilm("en_elmo_sm", device="cpu")
-    assert embedded.config == original.config
-    found, wanted = embedded.state_dict(), original.state_dict()
-    assert set(found) == set(wanted)
-    for name, tensor in wanted.items():
-        # 11 significant bits; below 6e-5, where float16 has fewer, an absolute error of half its smallest step.
-        torch.testing.assert_close(found[name], tensor, rtol=1e-3, atol=3e-8)
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
+    return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
 
 
-def test_vectors_are_the_originals_but_for_rounding() -> None:
-    original = load_bilm(shared("models", "en_elmo_sm"), device="cpu").embed(SENTENCES)
-    embedded = load_bilm("en_elmo_sm", device="cpu").embed(SENTENCES)
-    for found, wanted in zip(embedded, original, strict=True):
-        errors = np.linalg.norm(found - wanted, axis=2) / np.linalg.norm(wanted, axis=2)
-        assert errors.max() < 2e-3
-        np.testing.assert_allclose(found, wanted, rtol=0, atol=2e-2)
+def test_it_is_small() -> None:
+    assert sum(path.stat().st_size for path in DIRECTORY.iterdir()) < 25 * MEGABYTE
+
+
+def test_it_is_what_the_config_in_the_repository_makes() -> None:
+    """Of the texts in the manifest; only how long it trained is set by the command."""
+    config, wanted = (
+        Config().from_disk(path)
+        for path in (DIRECTORY / "pretraining.cfg", REPOSITORY / "configs" / "pretrain_sm.cfg")
+    )
+    for section in ("nlp", "components", "vocabulary", "initialize", "model"):
+        assert config[section] == wanted[section]
+    assert config["system"]["seed"] == wanted["system"]["seed"]
+    free = ("batch_size", "max_epochs", "max_steps", "checkpoints", "evaluation", "log_every", "logger")
+    for key in set(wanted["training"]) - set(free):
+        assert config["training"][key] == wanted["training"][key], key
+    assert load_bilm("en_elmo_sm", "cpu").config == BiLMConfig.from_dict({**BiLMConfig().to_dict(), **config["model"]})
+
+
+def test_the_manifest_names_texts_and_no_places() -> None:
+    manifest = json.loads((DIRECTORY / "corpus.json").read_text("utf8"))
+    sources = [source for part in manifest["sources"].values() for source in part]
+    assert sources
+    for source in sources:
+        assert source["path"] == Path(source["path"]).name
+        assert len(source["sha256"]) == 64
+        assert source["size"] > 0
+
+
+def test_the_manifest_is_that_of_the_shared_texts() -> None:
+    texts = shared("data", "pretrain")
+    manifest = json.loads((DIRECTORY / "corpus.json").read_text("utf8"))
+    for source in manifest["sources"]["heldout"]:
+        assert sha256((texts / source["path"]).read_bytes()).hexdigest() == source["sha256"]
+
+
+def test_the_card_says_what_the_files_say() -> None:
+    card = (DIRECTORY / "README.md").read_text("utf8")
+    bilm = load_bilm("en_elmo_sm", "cpu")
+    training = json.loads((DIRECTORY / "training.json").read_text("utf8"))
+    assert f"{sum(parameter.numel() for parameter in bilm.parameters()) / 1e6:.1f} million" in card
+    assert f"{training['tokens'] / 1e6:.1f} million tokens" in card
+    assert f"cell {bilm.config.cell_dim}, projection {bilm.config.projection_dim}" in card
+    assert "$" not in card, "a place of the template that was not filled"
+    assert "{{" not in card, "a table of the template that was not filled"
+
+
+def test_a_words_vector_depends_on_its_sentence() -> None:
+    sentences = [
+        "The match ended in a draw after extra time .",
+        "Fans left the stadium before the match was over .",
+        "He struck a match and lit the candle .",
+        "She used her last match to light the stove .",
+    ]
+    words = [sentence.split() for sentence in sentences]
+    layers = load_bilm("en_elmo_sm", "cpu").embed(words)
+    game, other_game, stick, other_stick = (
+        array[-1, sentence.index("match")] for array, sentence in zip(layers, words, strict=True)
+    )
+    across = [cosine(a, b) for a in (game, other_game) for b in (stick, other_stick)]
+    assert min(cosine(game, other_game), cosine(stick, other_stick)) > max(across)
