@@ -1,11 +1,12 @@
 """What storing a biLM's weights as float16 changes: the size of the file, the vectors, and the perplexity.
 
-    python bench/storage.py MODEL TEXT [--sentences 500]
+    python bench/storage.py MODEL TEXT [--sentences 500] [--pipelines training/uner/elmo-100pct-seed0/model-best …
+        --test corpus/uner/test.spacy --score ents_f]
 
 MODEL is a directory as `python -m spacy elmo pretrain` leaves it, with float32 weights and the softmax beside them.
 TEXT is what it has not seen: a file, directory or glob, as for `pretrain`. The weights are written as `convert --dtype
 float16` does and read back; the softmax, which is no part of the biLM, stays float32, and so do all computations.
-Prints two Markdown tables.
+Prints two Markdown tables; and a third with the test scores of trained pipelines, with each biLM in turn.
 """
 
 import argparse
@@ -17,12 +18,26 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import numpy.typing as npt
+import spacy
 from safetensors import safe_open
+from spacy.tokens import Doc, DocBin
+from spacy.training import Example
 
-from spacy_elmo import BiLM, CheckpointError, LanguageModel, Perplexity, load_language_model, save_bilm, score
+from spacy_elmo import (
+    BiLM,
+    CheckpointError,
+    LanguageModel,
+    Perplexity,
+    load_bilm,
+    load_language_model,
+    save_bilm,
+    score,
+)
 from spacy_elmo.checkpoints.source import locate
 from spacy_elmo.corpus.errors import CorpusError
 from spacy_elmo.corpus.sentences import read_sentences
+from spacy_elmo.layers.encoder import bilm_shim
+from spacy_elmo.layers.shim import BiLMShim
 from spacy_elmo.pretraining import companions
 
 Sentences = Sequence[Sequence[str]]
@@ -76,6 +91,21 @@ def score_rows(exact: LanguageModel, near: LanguageModel, sentences: Sentences) 
     return rows
 
 
+def pipeline_rows(models: Sequence[Path], pipelines: Sequence[Path], test: Path, key: str) -> list[list[str]]:
+    """Scores of pipelines whose component "elmo" is given the weights of one model and then of the other."""
+    rows = []
+    for path in pipelines:
+        nlp = spacy.load(path)
+        found = []
+        for model in models:
+            bilm_shim(nlp.get_pipe("elmo").encoder).from_bytes(BiLMShim(model, "float32").to_bytes())
+            gold = DocBin().from_disk(test).get_docs(nlp.vocab)
+            examples = [Example(Doc(nlp.vocab, [token.text for token in doc]), doc) for doc in gold]
+            found.append(100 * nlp.evaluate(examples)[key])
+        rows.append([path.parent.name, *(f"{value:.2f}" for value in found), f"{found[1] - found[0]:+.2f}"])
+    return rows
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [header, ["---"] * len(header), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
@@ -125,9 +155,20 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("text", type=Path)
     parser.add_argument("--sentences", type=int, default=500, help="of the text's first")
+    parser.add_argument("--pipelines", type=Path, nargs="+", default=[], help="trained, with a component elmo")
+    parser.add_argument("--test", type=Path, help="what to score them on, a .spacy file")
+    parser.add_argument("--score", default="ents_f", help="the key in spaCy's scores")
     arguments = parser.parse_args()
+    if arguments.pipelines and not arguments.test:
+        parser.error("--pipelines needs --test")
     try:
         print(compare(arguments.model, arguments.text, arguments.sentences))
+        if arguments.pipelines:
+            with TemporaryDirectory() as temporary:
+                half = Path(temporary) / "float16"
+                save_bilm(load_bilm(arguments.model, "cpu"), half, dtype="float16")
+                rows = pipeline_rows([arguments.model, half], arguments.pipelines, arguments.test, arguments.score)
+            print(table(["pipeline", f"{arguments.score}, float32", "float16", "change"], rows))
     except (CheckpointError, CorpusError, OSError, ValueError) as error:
         raise SystemExit(str(error)) from None
 

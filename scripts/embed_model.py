@@ -65,6 +65,7 @@ def facts(run: Path) -> dict[str, str]:
         "clip": f"{config.cell_clip:g}",
         "parameters": f"{sum(parameter.numel() for parameter in bilm.parameters()) / 1e6:.1f} million",
         "megabytes": f"{(TARGET / 'model.safetensors').stat().st_size / 1e6:.1f} MB",
+        "steps": str(last["step"]),
         "tokens": f"{last['tokens'] / 1e6:.1f} million",
         "epochs": f"{last['epoch']:.2f}",
         "negatives": f"{training['negatives']:,}",

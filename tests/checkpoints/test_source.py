@@ -55,7 +55,7 @@ def test_a_pair(tmp_path: Path, sequence: type, kind: type) -> None:
 def test_an_embedded_model_by_its_name() -> None:
     assert "en_elmo_sm" in embedded_models()
     config = load_bilm("en_elmo_sm", device="cpu").config
-    assert (config.projection_dim, config.cell_dim, config.n_layers) == (128, 1024, 2)
+    assert (config.projection_dim, config.cell_dim, config.n_layers) == (128, 512, 2)
 
 
 def test_a_name_goes_before_a_directory_of_that_name(
