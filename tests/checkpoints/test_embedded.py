@@ -26,8 +26,7 @@ def test_it_is_small() -> None:
 def test_it_is_what_the_config_in_the_repository_makes() -> None:
     """Of the texts in the manifest; only how long it trained is set by the command."""
     config, wanted = (
-        Config().from_disk(path)
-        for path in (DIRECTORY / "pretraining.cfg", REPOSITORY / "configs" / "pretrain_sm.cfg")
+        Config().from_disk(path) for path in (DIRECTORY / "pretraining.cfg", REPOSITORY / "configs" / "pretrain_sm.cfg")
     )
     for section in ("nlp", "components", "vocabulary", "initialize", "model"):
         assert config[section] == wanted[section]
