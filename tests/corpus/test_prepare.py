@@ -384,7 +384,7 @@ def group_is_gone(group: int) -> bool:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX does")
 def test_a_killed_preparation_leaves_no_corpus_and_no_processes(tmp_path: Path) -> None:
-    process = start(tmp_path, 20_000)
+    process = start(tmp_path, 60_000)
     wait_for(lambda: list(tmp_path.glob("out/*/numbered-00002.npz")), "shards")
     process.kill()
     process.communicate()
@@ -400,7 +400,7 @@ def test_a_killed_preparation_leaves_no_corpus_and_no_processes(tmp_path: Path) 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="interrupts as POSIX does")
 def test_an_interrupt_ends_the_workers_and_cleans_up(tmp_path: Path) -> None:
-    process = start(tmp_path, 20_000)
+    process = start(tmp_path, 60_000)
     wait_for(lambda: list(tmp_path.glob("out/*/numbered-00002.npz")), "shards")
     os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it: to the workers too
     _, errors = process.communicate(timeout=60)

@@ -4,7 +4,7 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from spacy_elmo import BiLMConfig
+from spacy_elmo import BiLMConfig, load_bilm
 from spacy_elmo.pretraining.config import OptimizerSettings, PretrainingConfig, read_config
 from spacy_elmo.pretraining.errors import ConfigError
 from tests.conftest import REPOSITORY
@@ -75,8 +75,7 @@ def test_configs_ask_for_texts(path: Path) -> None:
 
 def test_the_small_config_has_the_shape_of_the_embedded_model() -> None:
     config, _ = read_config(REPOSITORY / "configs" / "pretrain_sm.cfg", TRAIN)
-    filters = ((1, 32), (2, 32), (3, 64), (4, 128), (5, 256))
-    assert config.bilm_config() == BiLMConfig(filters=filters, projection_dim=128, cell_dim=1024)
+    assert config.bilm_config() == load_bilm("en_elmo_sm", "cpu").config
 
 
 # Reading
