@@ -43,6 +43,7 @@ BASE = {
     "training.optimizer.learn_rate": "0.003",
     "training.optimizer.warmup_steps": "60",
     "training.optimizer.decay": "linear",
+    "training.optimizer.decay_share": "1.0",
     "training.evaluation.max_words": "50000",
 }
 VARIANTS: dict[str, dict[str, str]] = {
