@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import srsly
 from safetensors.numpy import load_file
+from thinc.api import Config
 
 from spacy_elmo import load_bilm
 
 from .conftest import REPOSITORY
 from .pretraining.runs import run_here, write_texts
 
+CONFIGS = REPOSITORY / "configs"
 ASSET = REPOSITORY / "spacy_elmo" / "assets" / "en_elmo_sm"
 TABLE = "| system | F1 |\n|---|---|\n| elmo | 50.0 |\n"
 
@@ -119,3 +122,16 @@ def test_the_card_of_the_package_is_of_its_model() -> None:
     assert f"| trained on | {training['tokens'] / 1e6:.1f} million tokens, {training['epoch']:.2f} " in card
     n_parameters = sum(parameter.numel() for parameter in load_bilm("en_elmo_sm").parameters())
     assert f"| parameters | {n_parameters / 1e6:.1f} million;" in card
+
+
+def test_the_workflow_that_pretrains_makes_this_model() -> None:
+    made, config = (Config().from_disk(path) for path in (ASSET / "pretraining.cfg", CONFIGS / "pretrain_sm.cfg"))
+    training = read(ASSET / "training.json")
+    project = srsly.read_yaml(REPOSITORY / "project.yml")
+    assert project["vars"]["steps"] == training["step"] == made["training"]["max_steps"]
+    for each in (made, config):
+        for key in ("max_steps", "max_epochs", "checkpoints"):
+            del each["training"][key]
+    for section in ("nlp", "components", "vocabulary", "model", "training"):
+        assert made[section] == config[section], section
+    assert made["system"]["seed"] == config["system"]["seed"]
