@@ -28,7 +28,7 @@ SETTINGS: dict[str, Any] = {
     "training.max_steps": STEPS,
     "training.checkpoints.every_steps": 10,
 }
-TIMEOUT = 100
+TIMEOUT = 300
 
 _server = get_context("forkserver")
 _server.set_forkserver_preload(["tests.pretraining.warm"])
