@@ -107,6 +107,8 @@ def test_a_table_that_is_missing(
     (tmp_path / "uner.md").unlink()
     with pytest.raises(SystemExit, match=r"uner\.md is missing: run the workflow"):
         embed(embed_model, monkeypatch, run)
+    # The workflow measures the model, so that has to be there first.
+    assert load_bilm(embed_model.TARGET).config == load_bilm(run / "model-last").config
 
 
 def test_a_run_that_has_not_ended(
