@@ -1,11 +1,15 @@
 """Put a pretrained model into the package, as the embedded en_elmo_sm, with its card.
 
-    python scripts/embed_model.py RUN
+    python scripts/embed_model.py model RUN
+    python scripts/embed_model.py card
 
-RUN is the directory of a finished `python -m spacy elmo pretrain configs/pretrain_sm.cfg`. Writes spacy_elmo/assets/
-en_elmo_sm: the weights as float16, the config and the manifest of the texts they were trained on, and README.md, the
-card, with the run's held-out curve and with every table that the workflows and probes have left in metrics/. Run it
-again when those have been run on the new model.
+RUN is the directory of a finished `python -m spacy elmo pretrain configs/pretrain_sm.cfg`.
+
+`model` replaces spacy_elmo/assets/en_elmo_sm: the biLM and the softmax as float16, the config and facts of the
+training, the manifest of the texts, and the held-out curve, which goes on that of the model that the run began with,
+where that has one. The card goes, for it tells of the model before.
+`card` writes the new one, README.md, with the tables that the workflows and probes have left in metrics/: run them
+between the two.
 """
 
 import argparse
@@ -15,42 +19,71 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+import srsly
 from thinc.api import Config
 
-from spacy_elmo import load_bilm, save_bilm
+from spacy_elmo import load_bilm, load_language_model
+from spacy_elmo.checkpoints.source import locate
+from spacy_elmo.pretraining.companions import CONFIG_FILE, read_facts
+from spacy_elmo.pretraining.files import save_language_model
 
 ROOT = Path(__file__).parent.parent
 TARGET = ROOT / "spacy_elmo" / "assets" / "en_elmo_sm"
 CARD = Path(__file__).with_name("card.md")
 METRICS = ROOT / "metrics"
+CURVE_FILE = "curve.jsonl"
+PERPLEXITIES = ("forward_perplexity", "backward_perplexity", "perplexity")
 
 
 def write_model(run: Path) -> None:
-    save_bilm(load_bilm(run / "model-last", "cpu"), TARGET, dtype="float16", overwrite=True)
-    config = Config().from_disk(run / "model-last" / "pretraining.cfg")
+    last = run / "model-last"
+    if not last.exists():
+        raise SystemExit(f"{run} holds no finished run: there is no model-last.")
+    config = Config().from_disk(last / CONFIG_FILE)
+    curve = curve_before(config["initialize"]["source"])
+    curve += curve_of(run, curve[-1]["tokens"] if curve else 0)
     config["paths"] = {"train": None, "heldout": None}
-    config.to_disk(TARGET / "pretraining.cfg")
-    manifest = json.loads((run / "corpus" / "manifest.json").read_text("utf8"))
-    for source in [source for part in manifest["sources"].values() for source in part or ()]:
+    training = read_facts(last) or {}
+    save_language_model(load_language_model(last, "cpu"), TARGET, config, training, dtype="float16")
+    write_json(TARGET / "corpus.json", manifest(run))
+    (TARGET / CURVE_FILE).write_text("".join(f"{json.dumps(row)}\n" for row in curve), "utf8")
+
+
+def curve_before(source: Any) -> list[dict[str, Any]]:
+    """That of the model that a run began with."""
+    path = locate(source).directory / CURVE_FILE if source else None
+    return list(srsly.read_jsonl(path)) if path and path.exists() else []
+
+
+def curve_of(run: Path, tokens_before: int) -> list[dict[str, Any]]:
+    """A run's evaluations. One that was made again, after the run was killed, counts as it was the last time."""
+    lines = {line["step"]: line for line in srsly.read_jsonl(run / "log.jsonl") if "perplexity" in line}
+    return [
+        {"tokens": tokens_before + line["tokens"], **{key: line[key] for key in PERPLEXITIES}}
+        for line in lines.values()
+    ]
+
+
+def manifest(run: Path) -> dict[str, Any]:
+    """That of the run's corpus, without what it says of the machine."""
+    found: dict[str, Any] = srsly.read_json(run / "corpus" / "manifest.json")
+    for source in [source for part in found["sources"].values() for source in part or ()]:
         source["path"] = Path(source["path"]).name
         source.pop("mtime_ns")
-    write_json(TARGET / "corpus.json", manifest)
-    write_json(TARGET / "training.json", json.loads((run / "model-last" / "training.json").read_text("utf8")))
+    return found
 
 
 def write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=2) + "\n", "utf8")
 
 
-def facts(run: Path) -> dict[str, str]:
+def facts() -> dict[str, str]:
     """What the card's template asks for."""
-    lines = [json.loads(line) for line in (run / "log.jsonl").read_text("utf8").splitlines()]
-    evaluations = list({line["step"]: line for line in lines if "perplexity" in line}.values())
-    last = json.loads((run / "model-last" / "training.json").read_text("utf8"))
-    training = Config().from_disk(run / "model-last" / "pretraining.cfg")["training"]
+    training = read_facts(TARGET) or {}
+    curve = list(srsly.read_jsonl(TARGET / CURVE_FILE))
     bilm = load_bilm(TARGET, "cpu")
     config = bilm.config
-    final = evaluations[-1]
+    forward, backward, both = (f"{curve[-1][key]:.0f}" for key in PERPLEXITIES)
     return {
         "filters": ", ".join(f"{width}\u00d7{count}" for width, count in config.filters),
         "char_dim": str(config.char_dim),
@@ -65,30 +98,25 @@ def facts(run: Path) -> dict[str, str]:
         "clip": f"{config.cell_clip:g}",
         "parameters": f"{sum(parameter.numel() for parameter in bilm.parameters()) / 1e6:.1f} million",
         "megabytes": f"{(TARGET / 'model.safetensors').stat().st_size / 1e6:.1f} MB",
-        "steps": str(last["step"]),
-        "tokens": f"{last['tokens'] / 1e6:.1f} million",
-        "epochs": f"{last['epoch']:.2f}",
-        "negatives": f"{training['negatives']:,}",
-        "corpus_words": f"{last['corpus_words'] / 1e6:.1f} million",
-        "vocabulary": f"{last['vocabulary']:,}",
-        "hours": f"{lines[-1]['seconds'] / 3600:.1f}",
-        "perplexity": f"{final['perplexity']:.0f}",
-        "forward": f"{final['forward_perplexity']:.0f}",
-        "backward": f"{final['backward_perplexity']:.0f}",
-        "curve": curve(evaluations),
+        "softmax_megabytes": f"{(TARGET / 'softmax.safetensors').stat().st_size / 1e6:.1f} MB",
+        "tokens": f"{curve[-1]['tokens'] / 1e6:.1f} million",
+        "negatives": f"{Config().from_disk(TARGET / CONFIG_FILE)['training']['negatives']:,}",
+        "corpus_words": f"{training['corpus_words'] / 1e6:.1f} million",
+        "vocabulary": f"{training['vocabulary']:,}",
+        "forward": forward,
+        "backward": backward,
+        "perplexity": both,
+        "curve": curve_table(curve),
     }
 
 
-def curve(evaluations: list[dict[str, Any]]) -> str:
-    lines = ["| tokens seen (millions) | forward | backward | average |", "|---|---|---|---|"]
-    for one in evaluations:
-        values = (one["forward_perplexity"], one["backward_perplexity"], one["perplexity"])
-        lines.append(f"| {one['tokens'] / 1e6:.1f} | {' | '.join(f'{value:.1f}' for value in values)} |")
-    return "\n".join(lines)
+def curve_table(curve: list[dict[str, Any]]) -> str:
+    rows = [f"| {row['tokens'] / 1e6:.1f} | {' | '.join(f'{row[key]:.1f}' for key in PERPLEXITIES)} |" for row in curve]
+    return "\n".join(["| tokens seen (millions) | forward | backward | average |", "|---|---|---|---|", *rows])
 
 
-def card(run: Path) -> str:
-    text = Template(CARD.read_text("utf8")).substitute(facts(run))
+def card() -> str:
+    text = Template(CARD.read_text("utf8")).substitute(facts())
 
     def metric(match: re.Match[str]) -> str:
         path = METRICS / f"{match[1]}.md"
@@ -101,14 +129,14 @@ def card(run: Path) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path)
-    parser.add_argument("--card-only", action="store_true", help="leave the weights as they are")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("model", help="the weights and what lies beside them").add_argument("run", type=Path)
+    commands.add_parser("card", help="README.md, from the model and metrics/")
     arguments = parser.parse_args()
-    if not (arguments.run / "model-last").exists():
-        raise SystemExit(f"{arguments.run} holds no finished run: there is no model-last.")
-    if not arguments.card_only:
+    if arguments.command == "model":
         write_model(arguments.run)
-    (TARGET / "README.md").write_text(card(arguments.run), "utf8")
+    else:
+        (TARGET / "README.md").write_text(card(), "utf8")
 
 
 if __name__ == "__main__":

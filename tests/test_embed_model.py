@@ -13,7 +13,7 @@ import srsly
 from safetensors.numpy import load_file
 from thinc.api import Config
 
-from spacy_elmo import load_bilm
+from spacy_elmo import load_bilm, load_language_model
 
 from .conftest import REPOSITORY
 from .pretraining.runs import run_here, write_texts
@@ -24,10 +24,14 @@ TABLE = "| system | F1 |\n|---|---|\n| elmo | 50.0 |\n"
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("pretrained")
-    output = directory / "run"
-    run_here(output, {**write_texts(directory), "training.max_steps": 6, "training.evaluation.every": 3})
+def texts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return write_texts(tmp_path_factory.mktemp("texts"))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, texts: dict[str, str]) -> Path:
+    output = tmp_path_factory.mktemp("pretrained") / "run"
+    run_here(output, {**texts, "training.max_steps": 6, "training.evaluation.every": 3})
     return output
 
 
@@ -44,7 +48,7 @@ def embed_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return embed_model
 
 
-def embed(script: ModuleType, monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> Path:
+def call(script: ModuleType, monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> Path:
     monkeypatch.setattr("sys.argv", ["embed_model.py", *map(str, arguments)])
     script.main()
     target: Path = script.TARGET
@@ -55,36 +59,46 @@ def read(path: Path) -> Any:
     return json.loads(path.read_text("utf8"))
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "softmax.safetensors"])
 def test_the_weights_are_those_of_the_run_in_float16(
+    run: Path, embed_model: ModuleType, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    target = call(embed_model, monkeypatch, "model", run)
+    wanted, found = (load_file(path / name) for path in (run / "model-last", target))
+    assert found.keys() == wanted.keys()
+    for key, array in found.items():
+        assert array.dtype == np.float16
+        assert np.array_equal(array, wanted[key].astype(np.float16)), key
+
+
+def test_what_the_model_is_made_of_comes_along(
     run: Path, embed_model: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target = embed(embed_model, monkeypatch, run)
-    wanted, found = (load_file(path / "model.safetensors") for path in (run / "model-last", target))
-    assert found.keys() == wanted.keys()
-    for name, array in found.items():
-        assert array.dtype == np.float16
-        assert np.array_equal(array, wanted[name].astype(np.float16)), name
-    assert load_bilm(target).config == load_bilm(run / "model-last").config
+    target = call(embed_model, monkeypatch, "model", run)
+    before, embedded = (load_language_model(path, "cpu") for path in (run / "model-last", target))
+    assert embedded.bilm.config == before.bilm.config
+    assert embedded.vocabulary == before.vocabulary
     assert read(target / "training.json") == read(run / "model-last" / "training.json")
 
 
 def test_the_manifest_names_texts_and_no_folders(
     run: Path, embed_model: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    manifest = read(embed(embed_model, monkeypatch, run) / "corpus.json")
+    target = call(embed_model, monkeypatch, "model", run)
+    manifest = read(target / "corpus.json")
     sources = [source for part in manifest["sources"].values() for source in part]
     assert [source["path"] for source in sources] == ["train.txt", "heldout.txt"]
     assert all(re.fullmatch("[0-9a-f]{64}", source["sha256"]) for source in sources)
     assert str(run.parent) not in json.dumps(manifest)
-    assert str(run.parent) not in (embed_model.TARGET / "pretraining.cfg").read_text("utf8")
+    assert "train.txt" not in (target / "pretraining.cfg").read_text("utf8")
 
 
 def test_the_card_has_the_curve_and_the_tables(
     run: Path, embed_model: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    card = (embed(embed_model, monkeypatch, run) / "README.md").read_text("utf8")
-    lines = [json.loads(line) for line in (run / "log.jsonl").read_text("utf8").splitlines()]
-    curve = [f" {line['perplexity']:.1f} |" for line in lines if "perplexity" in line]
+    call(embed_model, monkeypatch, "model", run)
+    card = (call(embed_model, monkeypatch, "card") / "README.md").read_text("utf8")
+    curve = [f" {line['perplexity']:.1f} |" for line in evaluations(run)]
     assert len(curve) == 2
     assert all(value in card for value in curve)
     assert "| system | wnut17 |" in card
@@ -92,23 +106,41 @@ def test_the_card_has_the_curve_and_the_tables(
     assert "{{" not in card
 
 
-def test_the_card_alone(run: Path, embed_model: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    target = embed(embed_model, monkeypatch, run)
-    (target / "README.md").unlink()
-    before = (target / "model.safetensors").stat().st_mtime_ns
-    embed(embed_model, monkeypatch, run, "--card-only")
-    assert (target / "README.md").exists()
-    assert (target / "model.safetensors").stat().st_mtime_ns == before
+def test_the_curve_goes_on_that_of_the_model_before(
+    tmp_path: Path, run: Path, texts: dict[str, str], embed_model: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = shutil.copytree(call(embed_model, monkeypatch, "model", run), tmp_path / "first")
+    second = tmp_path / "second"
+    run_here(second, {**texts, "training.max_steps": 4, "training.evaluation.every": 2}, init_from=first)
+    target = call(embed_model, monkeypatch, "model", second)
+    curve = list(srsly.read_jsonl(target / "curve.jsonl"))
+    assert [row["perplexity"] for row in curve] == [
+        line["perplexity"] for line in evaluations(run) + evaluations(second)
+    ]
+    one, other = (read(path / "training.json") for path in (first, target))
+    assert curve[-1]["tokens"] == one["tokens"] + other["tokens"]
+    assert other["earlier"] == one
+
+
+def evaluations(run: Path) -> list[dict[str, Any]]:
+    return [line for line in srsly.read_jsonl(run / "log.jsonl") if "perplexity" in line]
+
+
+def test_a_model_goes_in_without_the_card_of_the_one_before(
+    run: Path, embed_model: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embed_model.TARGET.mkdir()
+    (embed_model.TARGET / "README.md").write_text("of another model", "utf8")
+    assert not (call(embed_model, monkeypatch, "model", run) / "README.md").exists()
 
 
 def test_a_table_that_is_missing(
     run: Path, tmp_path: Path, embed_model: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "uner.md").unlink()
+    call(embed_model, monkeypatch, "model", run)
     with pytest.raises(SystemExit, match=r"uner\.md is missing: run the workflow"):
-        embed(embed_model, monkeypatch, run)
-    # The workflow measures the model, so that has to be there first.
-    assert load_bilm(embed_model.TARGET).config == load_bilm(run / "model-last").config
+        call(embed_model, monkeypatch, "card")
 
 
 def test_a_run_that_has_not_ended(
@@ -116,7 +148,7 @@ def test_a_run_that_has_not_ended(
 ) -> None:
     begun = Path(shutil.copytree(run, tmp_path / "begun", ignore=shutil.ignore_patterns("model-last")))
     with pytest.raises(SystemExit, match="holds no finished run"):
-        embed(embed_model, monkeypatch, begun)
+        call(embed_model, monkeypatch, "model", begun)
 
 
 def test_the_card_of_the_package_is_of_its_model() -> None:

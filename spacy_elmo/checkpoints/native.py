@@ -12,7 +12,7 @@ from typing import Any
 import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..bilm import BiLM, BiLMConfig
 from ..bilm.lexicon import Lexicon
@@ -148,12 +148,12 @@ def write(bilm: BiLM, directory: Path, *, dtype: str, overwrite: bool) -> Path:
     return directory
 
 
-def serialize_parameters(bilm: BiLM, dtype: str = "float32") -> bytes:
+def serialize_parameters(module: nn.Module, dtype: str = "float32") -> bytes:
     """The bytes of a safetensors file."""
     if dtype not in DTYPES:
         raise ValueError(f"Cannot store a biLM as {dtype!r}: the choices are {', '.join(DTYPES)}.")
     tensors = {}
-    for name, tensor in bilm.state_dict().items():
+    for name, tensor in module.state_dict().items():
         tensors[name] = tensor.detach().to("cpu", DTYPES[dtype]).contiguous()
         if not torch.isfinite(tensors[name]).all():
             raise ValueError(f"Cannot store '{name}' as {dtype}: it holds values that are not finite in {dtype}.")

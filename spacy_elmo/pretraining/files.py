@@ -11,16 +11,20 @@ from safetensors import SafetensorError
 from thinc.api import Config
 
 from ..checkpoints import CheckpointError, Source, load_located, save_bilm
+from ..checkpoints.native import serialize_parameters
 from ..checkpoints.source import locate
 from .companions import CONFIG_FILE, SOFTMAX_FILE, TRAINING_FILE, VOCABULARY_FILE, read_vocabulary
 from .errors import RunError
 from .language_model import LanguageModel
 
 
-def save_language_model(model: LanguageModel, directory: Path, config: Config, facts: dict[str, Any]) -> None:
+def save_language_model(
+    model: LanguageModel, directory: Path, config: Config, facts: dict[str, Any], dtype: str = "float32"
+) -> None:
     """Write the biLM (config.json, model.safetensors), the softmax, its vocabulary, the config and the facts of its
-    training. What stood there before is replaced as a whole, once all is written. Raises RunError where the disk does
-    not take it.
+    training. What stood there before is replaced as a whole, once all is written.
+
+    dtype: "float32" or "float16", of what is stored. Raises RunError where the disk does not take it.
     """
     unfinished, old = (directory.with_name(f".{directory.name}.{state}") for state in ("unfinished", "old"))
     if old.exists() and not directory.exists():
@@ -28,9 +32,8 @@ def save_language_model(model: LanguageModel, directory: Path, config: Config, f
     for path in (unfinished, old):
         shutil.rmtree(path, ignore_errors=True)
     try:
-        save_bilm(model.bilm, unfinished)
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.softmax.state_dict().items()}
-        (unfinished / SOFTMAX_FILE).write_bytes(safetensors.torch.save(tensors))
+        save_bilm(model.bilm, unfinished, dtype=dtype)
+        (unfinished / SOFTMAX_FILE).write_bytes(serialize_parameters(model.softmax, dtype))
         _write_json(unfinished / VOCABULARY_FILE, model.vocabulary)
         _write_json(unfinished / TRAINING_FILE, facts)
         (unfinished / CONFIG_FILE).write_text(config.to_str(), "utf8")

@@ -17,7 +17,7 @@ from ..checkpoints.source import locate
 from ..corpus.corpus import MARKS, Corpus
 from ..corpus.prepare import prepare
 from ..corpus.tokenize import load_nlp
-from .companions import CONFIG_FILE, SOFTMAX_FILE
+from .companions import CONFIG_FILE, SOFTMAX_FILE, read_facts
 from .config import PretrainingConfig, read_config
 from .distributed import Ranks, joined_ranks
 from .errors import ConfigError, RunError
@@ -57,7 +57,8 @@ def pretrain(
         _check_config(source, output, ranks)
         corpus = _shared_corpus(config, nlp_config, output / "corpus", ranks)
         vocabulary = corpus.vocabulary(config.vocabulary.min_count, config.vocabulary.max_size)
-        trainer = Trainer(_new_model(config, vocabulary, ranks.device), corpus, config, source, output, ranks)
+        model = _new_model(config, vocabulary, ranks.device)
+        trainer = Trainer(model, corpus, config, source, output, ranks, _earlier_training(config.initialize.source))
         trainer.resume()
         progress = None
         if ranks.is_first:
@@ -144,6 +145,11 @@ def _new_model(config: PretrainingConfig, vocabulary: list[str], device: torch.d
     if (locate(source).directory / SOFTMAX_FILE).exists():
         _take_over_softmax(model, load_language_model(source, device))
     return model
+
+
+def _earlier_training(source: Any) -> dict[str, Any] | None:
+    """What is known of the training of the model that a run goes on from."""
+    return None if source is None else read_facts(locate(source).directory)
 
 
 @torch.no_grad()

@@ -59,6 +59,7 @@ class Trainer:
 
     output: directory for checkpoints, logs and models; written by the first rank alone.
     source: the config as it was read, to be saved with the models.
+    earlier: the facts of the training of the model that this one goes on from, to be saved with the models.
     """
 
     def __init__(
@@ -69,9 +70,10 @@ class Trainer:
         source: Config,
         output: Path,
         ranks: Ranks,
+        earlier: dict[str, Any] | None = None,
     ) -> None:
         self.model, self.corpus, self.config, self.source = model, corpus, config, source
-        self.output, self.ranks = output, ranks
+        self.output, self.ranks, self.earlier = output, ranks, earlier
         settings = self.settings = config.training
         n_lanes = settings.batch_size * ranks.size
         first = settings.batch_size * ranks.rank
@@ -283,6 +285,7 @@ class Trainer:
         facts = {key: record[key] for key in ("step", "epoch", "tokens")}
         facts |= {"corpus_words": self.corpus.n_words, "vocabulary": len(self.model.vocabulary)}
         facts |= _facts(perplexity) if perplexity else {}
+        facts |= {"earlier": self.earlier} if self.earlier else {}
         save_language_model(self.model, self.output / name, self.source, facts)
 
     @contextmanager
