@@ -4,13 +4,12 @@
         --test corpus/uner/test.spacy --score ents_f]
 
 MODEL is a directory as `python -m spacy elmo pretrain` leaves it, with float32 weights and the softmax beside them.
-TEXT is what it has not seen: a file, directory or glob, as for `pretrain`. The weights are written as `convert --dtype
-float16` does and read back; the softmax, which is no part of the biLM, stays float32, and so do all computations.
+TEXT is what it has not seen: a file, directory or glob, as for `pretrain`. The biLM and the softmax are written as
+float16, as the embedded model is, and read back; all computations stay float32.
 Prints two Markdown tables; and a third with the test scores of trained pipelines, with each biLM in turn.
 """
 
 import argparse
-import shutil
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -22,6 +21,7 @@ import spacy
 from safetensors import safe_open
 from spacy.tokens import Doc, DocBin
 from spacy.training import Example
+from thinc.api import Config
 
 from spacy_elmo import (
     BiLM,
@@ -39,6 +39,7 @@ from spacy_elmo.corpus.sentences import read_sentences
 from spacy_elmo.layers.encoder import bilm_shim
 from spacy_elmo.layers.shim import BiLMShim
 from spacy_elmo.pretraining import companions
+from spacy_elmo.pretraining.files import save_language_model
 
 Sentences = Sequence[Sequence[str]]
 MEGABYTE = 10**6
@@ -59,10 +60,9 @@ def dtypes(path: Path) -> set[str]:
 
 
 def store_as_float16(model: LanguageModel, source: Path, target: Path) -> Path:
-    """Write the biLM as float16, and copy what lies beside it."""
-    save_bilm(model.bilm, target, dtype="float16")
-    for path in companions.present(source):
-        shutil.copy(path, target)
+    """Write the biLM and the softmax as float16, and what lies beside them."""
+    config = Config().from_disk(source / companions.CONFIG_FILE)
+    save_language_model(model, target, config, companions.read_facts(source) or {}, dtype="float16")
     return target
 
 
@@ -80,6 +80,11 @@ def _distances(exact: npt.NDArray[np.float32], near: npt.NDArray[np.float32]) ->
     size = np.sqrt(np.mean(np.square(exact, dtype=np.float64)))
     figures = (np.abs(difference).max(), relative.mean(), relative.max())
     return [f"{size:.3f}", *(f"{figure:.1e}" for figure in figures)]
+
+
+def size_row(name: str, exact: Path, near: Path) -> list[str]:
+    before, after = ((directory / name).stat().st_size for directory in (exact, near))
+    return [name, *(f"{size / MEGABYTE:.2f} MB" for size in (before, after)), f"{100 * (after / before - 1):+.1f}%"]
 
 
 def score_rows(exact: LanguageModel, near: LanguageModel, sentences: Sentences) -> list[list[str]]:
@@ -123,14 +128,9 @@ def compare(directory: Path, text: Path, n_sentences: int) -> str:
         raise CorpusError(f"{text} holds no sentences.")
     with TemporaryDirectory() as temporary:
         half = store_as_float16(exact, weights.parent, Path(temporary) / "float16")
-        sizes = [path.stat().st_size for path in (weights, weights_file(half))]
         near = load_language_model(half, device="cpu")
-        size_row = [
-            weights.name,
-            *(f"{size / MEGABYTE:.2f} MB" for size in sizes),
-            f"{100 * (sizes[1] / sizes[0] - 1):+.1f}%",
-        ]
-        rows = [size_row, *score_rows(exact, near, sentences)]
+        sizes = [size_row(name, weights.parent, half) for name in (weights.name, companions.SOFTMAX_FILE)]
+        rows = [*sizes, *score_rows(exact, near, sentences)]
         vectors = vector_rows(exact.bilm, near.bilm, sentences)
     words = sum(map(len, sentences))
     return (

@@ -60,6 +60,8 @@ VARIANTS: dict[str, dict[str, str]] = {
     "decay in the last third": {"training.optimizer.decay_share": "0.3"},
     "learning rate 0.006": {"training.optimizer.learn_rate": "0.006"},
     "fresh state each sentence": {"training.carry_state": "false"},
+    # Other weights to begin with, other negatives, and the texts in another order.
+    "another seed": {"system.seed": "1"},
 }
 
 

@@ -2,10 +2,10 @@
 
     python scripts/look_at_bias.py MODEL [--output metrics/bias]
 
-MODEL is a directory that `pretrain` wrote, with its softmax. For each occupation, how much more likely the model finds
-sentences with "he" than the same with "she": the difference of their log-probabilities in nats, forward and backward
-averaged, over all templates. 0 is even, 0.7 is twice as likely. The average over all occupations says how the two words
-stand in the texts as a whole; what an occupation adds is the difference to that.
+MODEL is one with its softmax: en_elmo_sm, or a directory that `pretrain` wrote. For each occupation, how much more
+likely the model finds sentences with "he" than the same with "she": the difference of their log-probabilities in nats,
+forward and backward averaged, over all templates. 0 is even, 0.7 is twice as likely. The average over all occupations
+says how the two words stand in the texts as a whole; what an occupation adds is the difference to that.
 """
 
 import argparse

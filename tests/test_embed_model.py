@@ -152,8 +152,9 @@ def test_a_run_that_has_not_ended(
 
 
 def test_the_card_of_the_package_is_of_its_model() -> None:
-    card, training = (ASSET / "README.md").read_text("utf8"), read(ASSET / "training.json")
-    assert f"| trained on | {training['tokens'] / 1e6:.1f} million tokens, {training['epoch']:.2f} " in card
+    card, curve = (ASSET / "README.md").read_text("utf8"), list(srsly.read_jsonl(ASSET / "curve.jsonl"))
+    assert f"| trained on | {curve[-1]['tokens'] / 1e6:.1f} million tokens, " in card
+    assert f", both {curve[-1]['perplexity']:.0f}, on held-out text" in card
     n_parameters = sum(parameter.numel() for parameter in load_bilm("en_elmo_sm").parameters())
     assert f"| parameters | {n_parameters / 1e6:.1f} million;" in card
 
@@ -163,9 +164,13 @@ def test_the_workflow_that_pretrains_makes_this_model() -> None:
     training = read(ASSET / "training.json")
     project = srsly.read_yaml(REPOSITORY / "project.yml")
     assert project["vars"]["steps"] == training["step"] == made["training"]["max_steps"]
+    assert project["vars"]["first_steps"] == training["earlier"]["step"]
+    # Several processes train with the sequences of all as one would: a step is what it is for the config's one process.
+    assert training["tokens"] == training["step"] * config["training"]["batch_size"] * config["training"]["unroll"]
     for each in (made, config):
-        for key in ("max_steps", "max_epochs", "checkpoints"):
+        for key in ("max_steps", "max_epochs", "checkpoints", "batch_size"):
             del each["training"][key]
     for section in ("nlp", "components", "vocabulary", "model", "training"):
         assert made[section] == config[section], section
-    assert made["system"]["seed"] == config["system"]["seed"]
+    command = next(one for one in project["commands"] if one["name"] == "pretrain-sm")["script"][0]
+    assert f"--system.seed {made['system']['seed']} " in command

@@ -65,10 +65,10 @@ def cells(tables: str, name: str) -> list[str]:
 
 
 def rounded(model: LanguageModel) -> LanguageModel:
-    """With the biLM's weights alone rounded to float16, and no file between."""
+    """With all weights rounded to float16, and no file between."""
     other = copy.deepcopy(model)
     with torch.no_grad():
-        for parameter in other.bilm.parameters():
+        for parameter in other.parameters():
             parameter.copy_(parameter.half())
     return other
 
@@ -98,8 +98,9 @@ def test_tables(directory: Path, text: Path, model: LanguageModel) -> None:
 
 def test_sizes(directory: Path, text: Path, model: LanguageModel, tmp_path: Path) -> None:
     half = storage.store_as_float16(model, directory, tmp_path / "half")
-    assert storage.dtypes(directory / "model.safetensors") == {"F32"}
-    assert storage.dtypes(half / "model.safetensors") == {"F16"}
+    for name in ("model.safetensors", "softmax.safetensors"):
+        assert storage.dtypes(directory / name) == {"F32"}
+        assert storage.dtypes(half / name) == {"F16"}
     # All but the header is half as large.
     n_parameters = sum(tensor.numel() for tensor in model.bilm.state_dict().values())
     sizes = [(each / "model.safetensors").stat().st_size for each in (directory, half)]

@@ -28,7 +28,7 @@ def test_there_and_back(tmp_path: Path) -> None:
     result = elmo("convert", "en_elmo_sm", "there", "--to", "allennlp", directory=tmp_path)
     assert result.code == 0, result.text
     assert "Wrote there" in result.text
-    assert sorted(os.listdir(tmp_path / "there")) == ["options.json", "weights.hdf5"]
+    assert sorted(os.listdir(tmp_path / "there")) == ["options.json", "vocab.txt", "weights.hdf5"]
     arguments = ("there", "back", "--to", "native", "--dtype", "float16")
     assert elmo("convert", *arguments, directory=tmp_path).code == 0
     wanted = load_bilm("en_elmo_sm", device="cpu")

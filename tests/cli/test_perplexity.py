@@ -81,16 +81,25 @@ def test_each_sentence(tmp_path: Path, output: Path) -> None:
     assert rows["unknown"] == "3"
 
 
+def test_the_embedded_model_predicts(tmp_path: Path) -> None:
+    text = write_lines(tmp_path / "text.txt", ["The capital of the country is a large city on the coast ."])
+    shuffled = write_lines(tmp_path / "shuffled.txt", ["coast city The capital . is the on country the large of a"])
+    likely, unlikely = (json_lines(tmp_path, "en_elmo_sm", path)[0]["perplexity"] for path in (text, shuffled))
+    assert isinstance(likely, float)
+    assert isinstance(unlikely, float)
+    assert likely < 200
+    assert unlikely > 10 * likely
+
+
 def test_what_cannot_be_measured(tmp_path: Path, output: Path, texts: dict[str, str]) -> None:
     empty = write_lines(tmp_path / "empty.txt", ["", "  "])
     vectors_only = save_bilm(random_bilm(), tmp_path / "vectors")
     model, heldout = output / "model-best", texts["paths.heldout"]
     for call, words in [
         (
-            ("en_elmo_sm", heldout),
-            "en_elmo_sm holds no softmax.safetensors: it makes vectors, but cannot predict words",
+            (vectors_only, heldout),
+            f"{vectors_only} holds no softmax.safetensors: it makes vectors, but cannot predict words",
         ),
-        ((vectors_only, heldout), f"{vectors_only} holds no softmax.safetensors"),
         ((tmp_path / "nowhere", heldout), "nowhere"),
         ((model, tmp_path / "nowhere.txt"), "nowhere.txt: no such file or directory"),
         ((model, empty), "no text"),
