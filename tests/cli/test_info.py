@@ -44,7 +44,7 @@ def test_an_embedded_model() -> None:
     assert (facts["format"], facts["dtype"], facts["width"], facts["layers"]) == ("native", "float16", 256, 3)
     parameters = facts["parameters"]
     assert parameters["total"] == sum(parameters[part] for part in ("char_cnn", "forward_lstms", "backward_lstms"))
-    assert "vocabulary_size" not in facts
+    assert facts["vocabulary_size"] == 40_000
     assert facts["training"]["tokens"] > 10_000_000
     for path, size in facts["files"].items():
         assert Path(path).stat().st_size == size
