@@ -51,14 +51,13 @@ def pretrain(
     nlp_config = {"nlp": config.nlp, "components": config.components}
     nlp = load_nlp(nlp_config)
     logger = _resolve_logger(config)
-    if config.initialize.source is not None:
-        locate(config.initialize.source)
+    earlier = _earlier_training(config.initialize.source)
     with joined_ranks(config.system.device) as ranks:
         _check_config(source, output, ranks)
         corpus = _shared_corpus(config, nlp_config, output / "corpus", ranks)
         vocabulary = corpus.vocabulary(config.vocabulary.min_count, config.vocabulary.max_size)
         model = _new_model(config, vocabulary, ranks.device)
-        trainer = Trainer(model, corpus, config, source, output, ranks, _earlier_training(config.initialize.source))
+        trainer = Trainer(model, corpus, config, source, output, ranks, earlier)
         trainer.resume()
         progress = None
         if ranks.is_first:
@@ -148,7 +147,9 @@ def _new_model(config: PretrainingConfig, vocabulary: list[str], device: torch.d
 
 
 def _earlier_training(source: Any) -> dict[str, Any] | None:
-    """What is known of the training of the model that a run goes on from."""
+    """What is known of the training of the model that a run goes on from. Raises CheckpointError where there is no such
+    model.
+    """
     return None if source is None else read_facts(locate(source).directory)
 
 

@@ -360,6 +360,16 @@ def test_a_model_with_a_lexicon_is_refused(tmp_path: Path, texts: dict[str, str]
         adapt(tmp_path / "run", source, texts)
 
 
+def test_a_source_with_damaged_facts_is_refused_before_the_corpus(
+    tmp_path: Path, tiny_bilm: BiLM, texts: dict[str, str]
+) -> None:
+    source = save_bilm(tiny_bilm, tmp_path / "source")
+    (source / "training.json").write_text("[1]", "utf8")
+    with pytest.raises(CheckpointError, match=r"training\.json: not the facts of a training"):
+        adapt(tmp_path / "run", source, texts)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_frozen_char_cnn(tmp_path: Path, tiny_source: str, texts: dict[str, str]) -> None:
     settings = {"initialize.freeze_char_cnn": True}
     adapted = load_bilm(adapt(tmp_path / "run", tiny_source, texts, **settings), "cpu").state_dict()
