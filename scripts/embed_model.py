@@ -1,13 +1,15 @@
 """Put a pretrained model into the package, as the embedded en_elmo_sm, with its card.
 
     python scripts/embed_model.py model RUN
+    python scripts/embed_model.py model RUN --to DIRECTORY
     python scripts/embed_model.py card
 
 RUN is the directory of a finished `python -m spacy elmo pretrain configs/pretrain_sm.cfg`.
 
 `model` replaces spacy_elmo/assets/en_elmo_sm: the biLM and the softmax as float16, the config and facts of the
 training, the manifest of the texts, and the held-out curve, which goes on that of the model that the run began with,
-where that has one. The card goes, for it tells of the model before.
+where that has one. The card goes, for it tells of the model before. With --to it writes the same elsewhere, for the
+next run to begin with.
 `card` writes the new one, README.md, with the tables that the workflows and probes have left in metrics/: run them
 between the two.
 """
@@ -24,7 +26,7 @@ from thinc.api import Config
 
 from spacy_elmo import load_bilm, load_language_model
 from spacy_elmo.checkpoints.source import locate
-from spacy_elmo.pretraining.companions import CONFIG_FILE, read_facts
+from spacy_elmo.pretraining.companions import CONFIG_FILE, SOFTMAX_FILE, read_facts
 from spacy_elmo.pretraining.files import save_language_model
 
 ROOT = Path(__file__).parent.parent
@@ -35,7 +37,7 @@ CURVE_FILE = "curve.jsonl"
 PERPLEXITIES = ("forward_perplexity", "backward_perplexity", "perplexity")
 
 
-def write_model(run: Path) -> None:
+def write_model(run: Path, target: Path, softmax: bool) -> None:
     last = run / "model-last"
     if not last.exists():
         raise SystemExit(f"{run} holds no finished run: there is no model-last.")
@@ -44,9 +46,11 @@ def write_model(run: Path) -> None:
     curve += curve_of(run, curve[-1]["tokens"] if curve else 0)
     config["paths"] = {"train": None, "heldout": None}
     training = read_facts(last) or {}
-    save_language_model(load_language_model(last, "cpu"), TARGET, config, training, dtype="float16")
-    write_json(TARGET / "corpus.json", manifest(run))
-    (TARGET / CURVE_FILE).write_text("".join(f"{json.dumps(row)}\n" for row in curve), "utf8")
+    save_language_model(load_language_model(last, "cpu"), target, config, training, dtype="float16")
+    if not softmax:
+        (target / SOFTMAX_FILE).unlink()
+    write_json(target / "corpus.json", manifest(run))
+    (target / CURVE_FILE).write_text("".join(f"{json.dumps(row)}\n" for row in curve), "utf8")
 
 
 def curve_before(source: Any) -> list[dict[str, Any]]:
@@ -130,11 +134,14 @@ def card() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("model", help="the weights and what lies beside them").add_argument("run", type=Path)
+    model = commands.add_parser("model", help="the weights and what lies beside them")
+    model.add_argument("run", type=Path)
+    model.add_argument("--to", type=Path, metavar="DIRECTORY", help="instead of the package's own")
+    model.add_argument("--no-softmax", action="store_true", help="without the softmax: a run from it makes a new one")
     commands.add_parser("card", help="README.md, from the model and metrics/")
     arguments = parser.parse_args()
     if arguments.command == "model":
-        write_model(arguments.run)
+        write_model(arguments.run, arguments.to or TARGET, softmax=not arguments.no_softmax)
     else:
         (TARGET / "README.md").write_text(card(), "utf8")
 
