@@ -15,6 +15,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from spacy_elmo.pretraining.run import pretrain
 from tests.conftest import REPOSITORY
 from tests.corpus.corpora import write_lines
@@ -91,6 +93,7 @@ class Run:
     ) -> None:
         self.output = output
         self._written = output.with_name(f"{output.name}.written")
+        self._written.write_bytes(b"")
         call = ["spacy", "elmo", "pretrain", *arguments(output, {**SETTINGS, **settings})]
         self._processes = [
             _server.Process(
@@ -181,7 +184,9 @@ def _command(
 
     resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, resource.RLIM_INFINITY))
     os.environ.update(environment, ANSI_COLORS_DISABLED="1")
-    with written.open("wb") as file:
+    if environment:
+        torch.set_num_threads(1)  # as torchrun has it, where nothing else is said
+    with written.open("ab") as file:  # at its end, for the ranks share it
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
     if pause_when:
