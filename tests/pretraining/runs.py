@@ -67,6 +67,7 @@ def arguments(output: Path, settings: Mapping[str, Any]) -> list[str]:
 
 def command(written: Path, *call: str | Path) -> tuple[int | None, str]:
     """`python -m spacy CALL`, in a process of its own. RETURNS: the exit code, and what it wrote."""
+    written.unlink(missing_ok=True)
     process = _server.Process(
         target=_command, args=(["spacy", *map(str, call)], {}, written, resource.RLIM_INFINITY, written, None)
     )
@@ -93,7 +94,7 @@ class Run:
     ) -> None:
         self.output = output
         self._written = output.with_name(f"{output.name}.written")
-        self._written.write_bytes(b"")
+        self._written.unlink(missing_ok=True)
         call = ["spacy", "elmo", "pretrain", *arguments(output, {**SETTINGS, **settings})]
         self._processes = [
             _server.Process(
