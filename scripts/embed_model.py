@@ -41,6 +41,9 @@ def write_model(run: Path, target: Path, softmax: bool) -> None:
     last = run / "model-last"
     if not last.exists():
         raise SystemExit(f"{run} holds no finished run: there is no model-last.")
+    # The target is replaced as a whole.
+    if target.exists() and not (target / CURVE_FILE).exists():
+        raise SystemExit(f"{target} holds something that this script did not write: name a new directory.")
     config = Config().from_disk(last / CONFIG_FILE)
     curve = curve_before(config["initialize"]["source"])
     curve += curve_of(run, curve[-1]["tokens"] if curve else 0)

@@ -145,9 +145,20 @@ def evaluations(run: Path) -> list[dict[str, Any]]:
 def test_a_model_goes_in_without_the_card_of_the_one_before(
     run: Path, embed_model: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    embed_model.TARGET.mkdir()
+    call(embed_model, monkeypatch, "model", run)
     (embed_model.TARGET / "README.md").write_text("of another model", "utf8")
     assert not (call(embed_model, monkeypatch, "model", run) / "README.md").exists()
+
+
+@pytest.mark.parametrize("name", ["", "model-last"])
+def test_a_place_that_holds_something_else(
+    name: str, run: Path, tmp_path: Path, embed_model: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = shutil.copytree(run, tmp_path / "copy")
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    with pytest.raises(SystemExit, match="did not write: name a new directory"):
+        call(embed_model, monkeypatch, "model", copy, "--to", copy / name)
+    assert before == {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
 
 
 def test_a_table_that_is_missing(
