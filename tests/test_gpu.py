@@ -57,8 +57,10 @@ def test_pipeline_moves_between_cpu_and_gpu(tiny_source: str) -> None:
     np.testing.assert_allclose(pipeline().from_bytes(data)(text).tensor, on_cpu.tensor, atol=1e-6)
 
 
-def test_training_on_a_gpu() -> None:
-    """A step's loss, state and gradients, sampled and with restarts."""
+@pytest.mark.parametrize("captured", [False, True])
+@pytest.mark.parametrize("dropout", [False, True])
+def test_training_on_a_gpu(captured: bool, dropout: bool) -> None:
+    """The loss, state and gradients of two steps, sampled and with restarts; the second goes on from the first."""
     rng = np.random.default_rng(0)
     rows, n_lanes, words = 12, 3, [f"word{i}" for i in range(20)]
     window = Window(
@@ -69,18 +71,28 @@ def test_training_on_a_gpu() -> None:
     )
     vocabulary = ["<S>", "</S>", "<UNK>", *words]
     negatives = LogUniformSampler(len(vocabulary), 8).draw(rng)
-    keep = torch.from_numpy(rng.integers(0, 2, (rows, 2 * 3 * TINY.projection_dim)).astype("float32"))
     torch.manual_seed(0)
     on_cpu = LanguageModel(random_bilm(), vocabulary)
     on_gpu = deepcopy(on_cpu).to("cuda")
-    wanted, wanted_state = on_cpu(window, BiLMState.zeros(TINY, n_lanes), negatives, keep)
-    found, state = on_gpu(window, BiLMState.zeros(TINY, n_lanes, on_gpu.bilm.device), negatives, keep.to("cuda"))
-    torch.testing.assert_close(found.cpu(), wanted, atol=1e-5, rtol=0)
-    torch.testing.assert_close(state.cell.cpu(), wanted_state.cell, atol=1e-5, rtol=0)
-    wanted.backward()
-    found.backward()
-    for (name, one), other in zip(on_cpu.named_parameters(), on_gpu.parameters(), strict=True):
-        torch.testing.assert_close(other.grad.cpu(), one.grad, atol=1e-4, rtol=0, msg=name)
+    if captured:
+        on_gpu.recurrence.capture(n_lanes, rows // n_lanes, dropout)
+    wanted_state, state = BiLMState.zeros(TINY, n_lanes), BiLMState.zeros(TINY, n_lanes, on_gpu.bilm.device)
+    for _ in range(2):
+        keep = None
+        if dropout:
+            keep = torch.from_numpy(rng.integers(0, 2, (rows, on_cpu.recurrence.masked_size)).astype("float32"))
+        wanted, wanted_state = on_cpu(window, wanted_state, negatives, keep)
+        found, state = on_gpu(window, state, negatives, None if keep is None else keep.to("cuda"))
+        torch.testing.assert_close(found.cpu(), wanted, atol=1e-5, rtol=0)
+        torch.testing.assert_close(state.hidden.cpu(), wanted_state.hidden, atol=1e-5, rtol=0)
+        torch.testing.assert_close(state.cell.cpu(), wanted_state.cell, atol=1e-5, rtol=0)
+        wanted.backward()
+        found.backward()
+        for (name, one), other in zip(on_cpu.named_parameters(), on_gpu.parameters(), strict=True):
+            assert one.grad is not None
+            assert other.grad is not None
+            torch.testing.assert_close(other.grad.cpu(), one.grad, atol=1e-4, rtol=0, msg=name)
+            one.grad = other.grad = None
 
 
 def test_a_run_on_a_gpu_goes_on_from_its_checkpoint(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from .config import BiLMConfig
 
-# Bytes of the largest temporary array. Sets how many words are computed together.
+# Bytes of the largest temporary array. Sets how many words are computed together: on a GPU, as many as go into memory.
 WORKING_BYTES = 16 * 2**20
+GPU_WORKING_BYTES = 256 * 2**20
 
 _ACTIVATION = {"relu": torch.relu, "tanh": torch.tanh}
 
@@ -47,7 +48,7 @@ class CharFeatures(nn.Module):
         words, and take little memory for each.
         """
         widest = max(self.config.char_dim, *(count for _, count in self.config.filters))
-        chunks = ids.split(chunk_size(self.config.max_characters * widest))
+        chunks = ids.split(chunk_size(self.config.max_characters * widest, ids.device))
         features = torch.cat([self._convolved(chunk) for chunk in chunks])
         for highway in self.highways:
             features = highway(features, linear)
@@ -79,10 +80,12 @@ def in_chunks(ids: Tensor, lengths: Tensor, numbers_per_word: int, compute: Call
     since the convolutions run as far as the longest of them.
     """
     order = torch.argsort(lengths, stable=True)
-    words = torch.cat([compute(ids[rows]) for rows in order.split(chunk_size(numbers_per_word))])
+    chunks = order.split(chunk_size(numbers_per_word, ids.device))
+    words = torch.cat([compute(ids[rows]) for rows in chunks])
     return words[torch.argsort(order)]
 
 
-def chunk_size(numbers_per_word: int) -> int:
+def chunk_size(numbers_per_word: int, device: torch.device) -> int:
     """How many words may be computed together that need so many numbers each."""
-    return max(1, WORKING_BYTES // (4 * numbers_per_word))
+    working_bytes = GPU_WORKING_BYTES if device.type == "cuda" else WORKING_BYTES
+    return max(1, working_bytes // (4 * numbers_per_word))

@@ -11,6 +11,8 @@ from .sampler import Negatives
 
 # Elements of a chunk of logits: small enough to stay in a processor's cache between the passes over it.
 CHUNK_ELEMENTS = 2**21
+# On a GPU each chunk costs a dozen launches, so there it is as large as its memory allows: 256 MiB.
+GPU_CHUNK_ELEMENTS = 2**26
 
 
 class Softmax(nn.Module):
@@ -52,7 +54,7 @@ class Softmax(nn.Module):
     @torch.no_grad()
     def log_probabilities(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """log P(target) over the whole vocabulary in nats, shape (n,)."""
-        rows = max(1, CHUNK_ELEMENTS // self.n_classes)
+        rows = _chunk_rows(self.weight)
         parts = []
         for h, target in zip(hidden.split(rows), targets.split(rows), strict=True):
             logits = F.linear(h, self.weight, self.bias)
@@ -84,7 +86,7 @@ class _CrossEntropy(torch.autograd.Function):
         loss = true_logits.new_zeros(())
         d_hidden, d_true = torch.empty_like(hidden), torch.empty_like(true_logits)
         d_weight, d_bias = torch.zeros_like(weight), torch.zeros_like(bias)
-        size = max(1, CHUNK_ELEMENTS // len(weight))
+        size = _chunk_rows(weight)
         for start in range(0, n, size):
             rows = slice(start, start + size)
             logits = _logits(product_hidden[rows], product_weight, bias)
@@ -109,6 +111,10 @@ class _CrossEntropy(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, d_loss: Tensor) -> tuple[Tensor | None, ...]:
         return (*(gradient * d_loss for gradient in ctx.saved_tensors), None)
+
+
+def _chunk_rows(weight: Tensor) -> int:
+    return max(1, (GPU_CHUNK_ELEMENTS if weight.is_cuda else CHUNK_ELEMENTS) // len(weight))
 
 
 def _logits(hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

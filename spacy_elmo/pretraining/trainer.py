@@ -1,6 +1,7 @@
-"""The training loop: windows in, updates, checkpoints and evaluations out."""
+"""The training loop: batches in, updates, checkpoints and evaluations out."""
 
 import math
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from ..bilm import BiLMState
 from ..corpus.corpus import BEGIN_SENTENCE, Corpus
+from .batches import Batch, Batches
 from .config import PretrainingConfig
 from .distributed import Ranks
 from .errors import RunError
@@ -25,8 +27,7 @@ from .language_model import LanguageModel
 from .optimizer import Optimizer
 from .perplexity import Perplexity, score, totals
 from .progress import Progress
-from .randomness import Purpose, dropout_factors, generator
-from .sampler import LogUniformSampler, Negatives
+from .sampler import LogUniformSampler
 from .snapshots import Snapshots
 from .windows import Windows
 
@@ -35,6 +36,8 @@ BEST, LAST = "model-best", "model-last"
 SMOOTHING = 50
 # A loss so many nats above its lowest is no noise: each nat is a factor of e in perplexity.
 DIVERGENCE = 2.0
+# Processes that make batches for a GPU: enough for the fastest steps that were seen.
+MAX_WORKERS = 8
 
 
 @dataclass
@@ -92,12 +95,17 @@ class Trainer:
         self.total_steps = min(limit for limit in limits if limit)
         # With fewer than twice as many words as negatives, all of them are exact and cost no more.
         sampled = 2 * settings.negatives <= len(model.vocabulary)
-        self.sampler = LogUniformSampler(len(model.vocabulary), settings.negatives) if sampled else None
+        sampler = LogUniformSampler(len(model.vocabulary), settings.negatives) if sampled else None
+        masked = model.recurrence.masked_size
+        self.batches = Batches(self.windows, sampler, config.system.seed, settings.dropout, masked)
         self.optimizer = Optimizer(model, settings.optimizer, self.total_steps)
         self.snapshots = Snapshots(output / "checkpoints", settings.checkpoints.keep)
         self.state = BiLMState.zeros(model.bilm.config, settings.batch_size, ranks.device)
         self.standing = Standing()
         self.heldout = list(_sentences(corpus, settings.evaluation.max_words))
+        if ranks.device.type == "cuda":
+            with self._autocast():
+                model.recurrence.capture(settings.batch_size, settings.unroll, bool(settings.dropout))
         self._parallel = ranks.wrap(model)
         self._saved_at = time.monotonic()
         self._signal = 0
@@ -162,9 +170,10 @@ class Trainer:
         Raises RunError where the loss is not finite or grows for good, where a checkpoint cannot be written, and, after
         one was written, where the process is asked to end (SIGTERM, SIGINT).
         """
+        batches = self._batches_ahead()
         with self._signals():
             while not self.finished:
-                saving, stopping = self._step(progress)
+                saving, stopping = self._step(next(batches), progress)
                 if self.standing.step % self.settings.evaluation.every == 0 or self.standing.step == self.total_steps:
                     self._evaluate(progress)
                 if saving or stopping or self.finished:
@@ -177,13 +186,25 @@ class Trainer:
         if self.ranks.is_first:
             self._write_model(LAST)
 
-    def _step(self, progress: Progress | None) -> tuple[bool, bool]:
+    def _batches_ahead(self) -> Iterator[Batch]:
+        """From the step at hand on. A processor that computes the steps has no time to spare, and needs little for
+        making batches.
+        """
+        on_gpu = self.ranks.device.type == "cuda"
+        steps = range(self.standing.step, self.total_steps)
+        return self.batches.of_steps(steps, n_workers=min(MAX_WORKERS, os.cpu_count() or 1) if on_gpu else 0)
+
+    def _autocast(self) -> torch.autocast:
+        enabled = self.settings.precision == "bfloat16"
+        # Captured kernels would go on reading what the cache held when they were captured.
+        return torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=enabled, cache_enabled=False)
+
+    def _step(self, batch: Batch, progress: Progress | None) -> tuple[bool, bool]:
         """One update. RETURNS: whether a snapshot is due, and whether to stop; the same on all ranks."""
-        standing, settings, started = self.standing, self.settings, time.monotonic()
-        epoch, number = divmod(standing.step, self.windows.n_windows)
-        window = self.windows.window(epoch, number)
-        with torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-            loss, self.state = self._parallel(window, self.state, self._negatives(), self._keep())
+        standing, started = self.standing, time.monotonic()
+        keep = None if batch.keep is None else torch.from_numpy(batch.keep).to(self.ranks.device)
+        with self._autocast():
+            loss, self.state = self._parallel(batch.window, self.state, batch.negatives, keep)
         loss.backward()
         total, due, stop = self.ranks.sum([float(loss.detach()), float(self._is_due()), float(self._signal)])
         norm = self.optimizer.clip()
@@ -195,23 +216,10 @@ class Trainer:
         self._recent.append((total / self.ranks.size, seconds))
         if progress:
             progress.advance()
-            if standing.step % settings.log_every == 0 or standing.step == self.total_steps:
+            if standing.step % self.settings.log_every == 0 or standing.step == self.total_steps:
                 progress.train({**self._record(), **self._pace(), "learn_rate": rate, "grad_norm": norm})
                 self._recent = []
         return bool(due), bool(stop)
-
-    def _negatives(self) -> Negatives | None:
-        if self.sampler is None:
-            return None
-        return self.sampler.draw(generator(self.config.system.seed, self.standing.step, Purpose.NEGATIVES))
-
-    def _keep(self) -> Tensor | None:
-        if not self.settings.dropout:
-            return None
-        seed, step, settings = self.config.system.seed, self.standing.step, self.settings
-        size = self.model.masked_size
-        factors = dropout_factors(seed, step, self.windows.lanes, settings.unroll, size, settings.dropout)
-        return torch.from_numpy(factors).to(self.ranks.device)
 
     def _is_due(self) -> bool:
         """Whether to save after this step. Minutes are the first rank's, for clocks differ."""

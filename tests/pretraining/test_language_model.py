@@ -41,7 +41,7 @@ def random_state(config: BiLMConfig, dtype: torch.dtype = torch.float64) -> BiLM
 
 
 def random_keep(model: LanguageModel, probability: float = 0.4) -> Tensor:
-    factors = dropout_factors(0, 0, range(N_LANES), UNROLL, model.masked_size, probability)
+    factors = dropout_factors(0, 0, range(N_LANES), UNROLL, model.recurrence.masked_size, probability)
     return torch.from_numpy(factors).to(model.softmax.bias.dtype)
 
 
@@ -166,8 +166,8 @@ def test_lanes_do_not_see_each_other() -> None:
 
 def test_factors_of_one_are_no_dropout() -> None:
     model, window = double_model(), random_window()
-    assert model.masked_size == 2 * 3 * TINY.projection_dim
-    ones = torch.ones(N_LANES * UNROLL, model.masked_size).double()
+    assert model.recurrence.masked_size == 2 * 3 * TINY.projection_dim
+    ones = torch.ones(N_LANES * UNROLL, model.recurrence.masked_size).double()
     wanted, _ = model(window, random_state(TINY), None, None)
     found, _ = model(window, random_state(TINY), None, ones)
     assert torch.equal(found, wanted)
@@ -175,7 +175,9 @@ def test_factors_of_one_are_no_dropout() -> None:
 
 def test_an_output_that_is_all_dropped_predicts_by_the_bias_alone() -> None:
     model, window = double_model(), random_window()
-    loss, _ = model(window, random_state(TINY), None, torch.zeros(N_LANES * UNROLL, model.masked_size).double())
+    loss, _ = model(
+        window, random_state(TINY), None, torch.zeros(N_LANES * UNROLL, model.recurrence.masked_size).double()
+    )
     targets = torch.from_numpy(window.targets).flatten()
     assert_close(loss, -F.log_softmax(model.softmax.bias, dim=0)[targets].mean())
 

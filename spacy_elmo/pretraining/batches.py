@@ -1,0 +1,73 @@
+"""All that a training step is given, as a function of its number; made ahead by other processes for a GPU."""
+
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch.utils.data import DataLoader, Dataset
+
+from .randomness import Purpose, dropout_factors, generator
+from .sampler import LogUniformSampler, Negatives
+from .windows import Window, Windows
+
+
+@dataclass(frozen=True)
+class Batch:
+    """negatives: None where the softmax is not sampled.
+    keep: what dropout multiplies with, (n_rows, masked_size) float32; None for no dropout.
+    """
+
+    window: Window
+    negatives: Negatives | None
+    keep: npt.NDArray[np.float32] | None
+
+
+class Batches(Dataset[Batch]):
+    """The batch of each step.
+
+    masked_size: values of a row that dropout may take, with the probability `dropout`.
+    """
+
+    def __init__(
+        self, windows: Windows, sampler: LogUniformSampler | None, seed: int, dropout: float, masked_size: int
+    ) -> None:
+        self.windows = windows
+        self.sampler = sampler
+        self.seed = seed
+        self.dropout = dropout
+        self.masked_size = masked_size
+
+    def __getitem__(self, step: int) -> Batch:
+        keep = None
+        if self.dropout:
+            lanes, unroll = self.windows.lanes, self.windows.unroll
+            keep = dropout_factors(self.seed, step, lanes, unroll, self.masked_size, self.dropout)
+        negatives = None
+        if self.sampler:
+            negatives = self.sampler.draw(generator(self.seed, step, Purpose.NEGATIVES))
+        return Batch(self.windows.window(*divmod(step, self.windows.n_windows)), negatives, keep)
+
+    def of_steps(self, steps: range, n_workers: int) -> Iterator[Batch]:
+        """The batches of some steps, in order. n_workers: processes that make them ahead; 0 for none."""
+        return iter(
+            DataLoader(
+                self,
+                batch_size=None,
+                sampler=steps,
+                num_workers=n_workers,
+                collate_fn=_as_it_is,
+                worker_init_fn=_leave_interrupts,
+            )
+        )
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def _leave_interrupts(_: int) -> None:
+    """A keyboard's goes to all processes; the one that trains ends the others, when it has saved."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

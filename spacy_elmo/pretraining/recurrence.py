@@ -1,0 +1,103 @@
+"""The LSTM layers of both directions over a training window: what a training step spends its time in."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from ..bilm import BiLM
+from ..bilm.lstm import ProjectedLSTM
+
+T = TypeVar("T")
+
+
+class Recurrence(nn.Module):
+    """Runs the LSTM layers of a biLM, whose parameters these are. Tensors in, tensors out, all of them of shapes that
+    stay the same from window to window: so that it can be captured.
+    """
+
+    def __init__(self, bilm: BiLM) -> None:
+        super().__init__()
+        self.config = bilm.config
+        self.forward_layers, self.backward_layers = bilm.forward_layers, bilm.backward_layers
+        self._side: torch.cuda.Stream | None = None
+
+    def forward(
+        self, x_forward: Tensor, x_backward: Tensor, starts: Tensor, hidden: Tensor, cell: Tensor, *keep: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The top layers of both directions, each (n_rows, projection_dim), and the state after the window, hidden and
+        cell, without gradients.
+
+        x_forward, x_backward: word vectors in the order that each direction reads them, (n_rows, projection_dim).
+        starts: (n_rows,) bool, rows before which the state is set to zero.
+        hidden, cell: the state before the window, as `BiLMState` has them.
+        keep: what dropout multiplies with, (n_rows, `masked_size`); nothing for no dropout.
+        """
+        masks = [None, None] if not keep else keep[0].chunk(2, dim=1)
+
+        def run(direction: int) -> tuple[Tensor, Tensor, Tensor]:
+            return self._direction(
+                direction, (x_forward, x_backward)[direction], starts, hidden, cell, masks[direction]
+            )
+
+        (top_forward, *forward_state), (top_backward, *backward_state) = self._both(run)
+        new_hidden, new_cell = (torch.stack(both).detach() for both in zip(forward_state, backward_state, strict=True))
+        return top_forward, top_backward, new_hidden, new_cell
+
+    @property
+    def masked_size(self) -> int:
+        """Values of a row that dropout may take: each LSTM layer's input and the output, in both directions."""
+        return 2 * (self.config.n_layers + 1) * self.config.projection_dim
+
+    def _both(self, run: Callable[[int], T]) -> tuple[T, T]:
+        """Both directions, which have nothing to do with each other: where they are captured, side by side."""
+        if self._side is None:
+            return run(0), run(1)
+        main = torch.cuda.current_stream()
+        self._side.wait_stream(main)
+        with torch.cuda.stream(self._side):
+            backward = run(1)
+        forward = run(0)
+        main.wait_stream(self._side)
+        return forward, backward
+
+    def _direction(
+        self, direction: int, x: Tensor, starts: Tensor, hidden: Tensor, cell: Tensor, keep: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The top layer, and the hidden and cell states of all layers."""
+        stack = (self.forward_layers, self.backward_layers)[direction]
+        n_lanes = hidden.shape[2]
+        batch_sizes = [n_lanes] * (len(x) // n_lanes)
+        masks = [None] * (len(stack) + 1) if keep is None else list(keep.chunk(len(stack) + 1, dim=1))
+        states = []
+        for number, (lstm, mask) in enumerate(zip(stack, masks, strict=False)):
+            assert isinstance(lstm, ProjectedLSTM)
+            x = x if mask is None else x * mask
+            y, state = lstm(x, batch_sizes, (hidden[direction, number], cell[direction, number]), starts)
+            x = y + x if number and self.config.skip_connections else y
+            states.append(state)
+        if masks[-1] is not None:
+            x = x * masks[-1]
+        new_hidden, new_cell = zip(*states, strict=True)
+        return x, torch.stack(new_hidden), torch.stack(new_cell)
+
+    def capture(self, n_lanes: int, unroll: int, dropout: bool) -> None:
+        """Record a window's kernels, of forward and backward pass, as CUDA graphs. Each step of the time loop is some
+        dozens of small kernels: to launch them one by one takes a GPU's processor several times as long as they run.
+
+        n_lanes, unroll: of all windows from now on. dropout: whether they come with `keep`.
+        """
+        config, device, rows = self.config, next(self.parameters()).device, n_lanes * unroll
+        words = [torch.zeros(rows, config.projection_dim, device=device, requires_grad=True) for _ in range(2)]
+        starts = torch.zeros(rows, dtype=torch.bool, device=device)
+        state = [
+            torch.zeros(2, config.n_layers, n_lanes, dim, device=device)
+            for dim in (config.projection_dim, config.cell_dim)
+        ]
+        keep = [torch.ones(rows, self.masked_size, device=device)] * dropout
+        self._side = torch.cuda.Stream(device)
+        # The capture takes place on a stream of its own, which newer versions of PyTorch warn of in each process.
+        if hasattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch"):
+            torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
+        torch.cuda.make_graphed_callables(self, (*words, starts, *state, *keep))
