@@ -173,7 +173,7 @@ class Trainer:
         batches = self._batches_ahead()
         with self._signals():
             while not self.finished:
-                saving, stopping = self._step(next(batches), progress)
+                saving, stopping = self._step(batches, progress)
                 if self.standing.step % self.settings.evaluation.every == 0 or self.standing.step == self.total_steps:
                     self._evaluate(progress)
                 if saving or stopping or self.finished:
@@ -199,9 +199,10 @@ class Trainer:
         # Captured kernels would go on reading what the cache held when they were captured.
         return torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=enabled, cache_enabled=False)
 
-    def _step(self, batch: Batch, progress: Progress | None) -> tuple[bool, bool]:
+    def _step(self, batches: Iterator[Batch], progress: Progress | None) -> tuple[bool, bool]:
         """One update. RETURNS: whether a snapshot is due, and whether to stop; the same on all ranks."""
         standing, started = self.standing, time.monotonic()
+        batch = next(batches)
         keep = None if batch.keep is None else torch.from_numpy(batch.keep).to(self.ranks.device)
         with self._autocast():
             loss, self.state = self._parallel(batch.window, self.state, batch.negatives, keep)
