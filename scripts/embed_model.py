@@ -1,15 +1,12 @@
 """Put a pretrained model into the package, as the embedded en_elmo_sm, with its card.
 
     python scripts/embed_model.py model RUN
-    python scripts/embed_model.py model RUN --to DIRECTORY
     python scripts/embed_model.py card
 
 RUN is the directory of a finished `python -m spacy elmo pretrain configs/pretrain_sm.cfg`.
 
 `model` replaces spacy_elmo/assets/en_elmo_sm: the biLM and the softmax as float16, the config and facts of the
-training, the manifest of the texts, and the held-out curve, which goes on that of the model that the run began with,
-where that has one. The card goes, for it tells of the model before. With --to it writes the same elsewhere, for the
-next run to begin with.
+training, the manifest of the texts, and the held-out curve. The card goes, for it tells of the model before.
 `card` writes the new one, README.md, with the tables that the workflows and probes have left in metrics/: run them
 between the two.
 """
@@ -25,8 +22,7 @@ import srsly
 from thinc.api import Config
 
 from spacy_elmo import load_bilm, load_language_model
-from spacy_elmo.checkpoints.source import locate
-from spacy_elmo.pretraining.companions import CONFIG_FILE, SOFTMAX_FILE, read_facts
+from spacy_elmo.pretraining.companions import CONFIG_FILE, read_facts
 from spacy_elmo.pretraining.files import save_language_model
 
 ROOT = Path(__file__).parent.parent
@@ -37,38 +33,23 @@ CURVE_FILE = "curve.jsonl"
 PERPLEXITIES = ("forward_perplexity", "backward_perplexity", "perplexity")
 
 
-def write_model(run: Path, target: Path, softmax: bool) -> None:
+def write_model(run: Path) -> None:
     last = run / "model-last"
     if not last.exists():
         raise SystemExit(f"{run} holds no finished run: there is no model-last.")
-    # The target is replaced as a whole.
-    if target.exists() and not (target / CURVE_FILE).exists():
-        raise SystemExit(f"{target} holds something that this script did not write: name a new directory.")
     config = Config().from_disk(last / CONFIG_FILE)
-    curve = curve_before(config["initialize"]["source"])
-    curve += curve_of(run, curve[-1]["tokens"] if curve else 0)
     config["paths"] = {"train": None, "heldout": None}
     training = read_facts(last) or {}
-    save_language_model(load_language_model(last, "cpu"), target, config, training, dtype="float16")
-    if not softmax:
-        (target / SOFTMAX_FILE).unlink()
-    write_json(target / "corpus.json", manifest(run))
-    (target / CURVE_FILE).write_text("".join(f"{json.dumps(row)}\n" for row in curve), "utf8")
+    # The target is replaced as a whole.
+    save_language_model(load_language_model(last, "cpu"), TARGET, config, training, dtype="float16")
+    write_json(TARGET / "corpus.json", manifest(run))
+    (TARGET / CURVE_FILE).write_text("".join(f"{json.dumps(row)}\n" for row in curve_of(run)), "utf8")
 
 
-def curve_before(source: Any) -> list[dict[str, Any]]:
-    """That of the model that a run began with."""
-    path = locate(source).directory / CURVE_FILE if source else None
-    return list(srsly.read_jsonl(path)) if path and path.exists() else []
-
-
-def curve_of(run: Path, tokens_before: int) -> list[dict[str, Any]]:
-    """A run's evaluations. One that was made again, after the run was killed, counts as it was the last time."""
+def curve_of(run: Path) -> list[dict[str, Any]]:
+    """Its evaluations. One that was made again, after the run was killed, counts as it was the last time."""
     lines = {line["step"]: line for line in srsly.read_jsonl(run / "log.jsonl") if "perplexity" in line}
-    return [
-        {"tokens": tokens_before + line["tokens"], **{key: line[key] for key in PERPLEXITIES}}
-        for line in lines.values()
-    ]
+    return [{key: line[key] for key in ("tokens", *PERPLEXITIES)} for line in lines.values()]
 
 
 def manifest(run: Path) -> dict[str, Any]:
@@ -107,6 +88,7 @@ def facts() -> dict[str, str]:
         "megabytes": f"{(TARGET / 'model.safetensors').stat().st_size / 1e6:.1f} MB",
         "softmax_megabytes": f"{(TARGET / 'softmax.safetensors').stat().st_size / 1e6:.1f} MB",
         "tokens": f"{curve[-1]['tokens'] / 1e6:.1f} million",
+        "epochs": f"{training['epoch']:.1f}",
         "negatives": f"{Config().from_disk(TARGET / CONFIG_FILE)['training']['negatives']:,}",
         "corpus_words": f"{training['corpus_words'] / 1e6:.1f} million",
         "vocabulary": f"{training['vocabulary']:,}",
@@ -139,12 +121,10 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     model = commands.add_parser("model", help="the weights and what lies beside them")
     model.add_argument("run", type=Path)
-    model.add_argument("--to", type=Path, metavar="DIRECTORY", help="instead of the package's own")
-    model.add_argument("--no-softmax", action="store_true", help="without the softmax: a run from it makes a new one")
     commands.add_parser("card", help="README.md, from the model and metrics/")
     arguments = parser.parse_args()
     if arguments.command == "model":
-        write_model(arguments.run, arguments.to or TARGET, softmax=not arguments.no_softmax)
+        write_model(arguments.run)
     else:
         (TARGET / "README.md").write_text(card(), "utf8")
 
