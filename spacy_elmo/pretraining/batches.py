@@ -1,7 +1,7 @@
 """All that a training step is given, as a function of its number; made ahead by other processes for a GPU."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,17 +50,17 @@ class Batches(Dataset[Batch]):
             negatives = self.sampler.draw(generator(self.seed, step, Purpose.NEGATIVES))
         return Batch(self.windows.window(*divmod(step, self.windows.n_windows)), negatives, keep)
 
-    def of_steps(self, steps: range, n_workers: int) -> Iterator[Batch]:
-        """The batches of some steps, in order. n_workers: processes that make them ahead; 0 for none."""
-        return iter(
-            DataLoader(
-                self,
-                batch_size=None,
-                sampler=steps,
-                num_workers=n_workers,
-                collate_fn=_as_it_is,
-                worker_init_fn=_leave_interrupts,
-            )
+    def of_steps(self, steps: range, n_workers: int) -> Generator[Batch, None, None]:
+        """The batches of some steps, in order. n_workers: processes that make them ahead, until the generator is
+        closed; 0 for none.
+        """
+        yield from DataLoader(
+            self,
+            batch_size=None,
+            sampler=steps,
+            num_workers=n_workers,
+            collate_fn=_as_it_is,
+            worker_init_fn=_leave_signals,
         )
 
 
@@ -68,6 +68,9 @@ def _as_it_is(batch: Any) -> Any:
     return batch
 
 
-def _leave_interrupts(_: int) -> None:
-    """A keyboard's goes to all processes; the one that trains ends the others, when it has saved."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _leave_signals(_: int) -> None:
+    """A keyboard's interrupt and a scheduler's warning go to all processes. The one that trains needs batches until it
+    has saved, and ends the others then.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

@@ -45,6 +45,7 @@ class LanguageModel(nn.Module):
         masks = [] if keep is None else [keep]
         *tops, hidden, cell = self.recurrence(*words, self._tensor(window.starts), state.hidden, state.cell, *masks)
         loss = self.softmax(torch.cat(tops), self._tensor(window.targets).flatten(), negatives)
+        # A captured recurrence gives all that it returns a place in the graph.
         return loss, BiLMState(hidden.detach(), cell.detach())
 
     def _tensor(self, array: npt.NDArray[np.generic]) -> Tensor:

@@ -4,8 +4,8 @@ import math
 import os
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import current_thread, main_thread
@@ -170,8 +170,7 @@ class Trainer:
         Raises RunError where the loss is not finite or grows for good, where a checkpoint cannot be written, and, after
         one was written, where the process is asked to end (SIGTERM, SIGINT).
         """
-        batches = self._batches_ahead()
-        with self._signals():
+        with closing(self._batches_ahead()) as batches, self._signals():
             while not self.finished:
                 saving, stopping = self._step(batches, progress)
                 if self.standing.step % self.settings.evaluation.every == 0 or self.standing.step == self.total_steps:
@@ -186,7 +185,7 @@ class Trainer:
         if self.ranks.is_first:
             self._write_model(LAST)
 
-    def _batches_ahead(self) -> Iterator[Batch]:
+    def _batches_ahead(self) -> Generator[Batch, None, None]:
         """From the step at hand on. A processor that computes the steps has no time to spare, and needs little for
         making batches.
         """

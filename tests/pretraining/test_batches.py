@@ -2,13 +2,14 @@
 
 import os
 import signal
+from multiprocessing import active_children
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from spacy_elmo.corpus.corpus import Corpus
-from spacy_elmo.pretraining.batches import Batch, Batches, _leave_interrupts
+from spacy_elmo.pretraining.batches import Batch, Batches
 from spacy_elmo.pretraining.randomness import Purpose, dropout_factors, generator
 from spacy_elmo.pretraining.sampler import LogUniformSampler
 from spacy_elmo.pretraining.windows import Windows
@@ -70,10 +71,20 @@ def test_no_dropout_and_no_sampling(corpus: Corpus) -> None:
     assert batch.keep is None
 
 
-def test_a_process_that_makes_batches_outlives_an_interrupt() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        _leave_interrupts(0)
-        os.kill(os.getpid(), signal.SIGINT)
-    finally:
-        signal.signal(signal.SIGINT, before)
+def test_signals_to_all_processes_leave_the_batches_coming(corpus: Corpus) -> None:
+    """And when the one that trains has had enough, the others end, with most of the batches unmade."""
+    wanted = batches_of(corpus, 0.3, 8)
+    batches = wanted.of_steps(range(500), n_workers=2)
+    for step in range(2):  # one of each process: both are at work
+        assert_equal(next(batches), wanted[step])
+    workers = active_children()
+    assert len(workers) == 2
+    for worker in workers:
+        assert worker.pid
+        os.kill(worker.pid, signal.SIGTERM)
+        os.kill(worker.pid, signal.SIGINT)
+    for step in range(2, 20):
+        assert_equal(next(batches), wanted[step])
+    assert all(worker.is_alive() for worker in workers)
+    batches.close()
+    assert not any(worker.is_alive() for worker in workers)
