@@ -119,8 +119,7 @@ def card() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    model = commands.add_parser("model", help="the weights and what lies beside them")
-    model.add_argument("run", type=Path)
+    commands.add_parser("model", help="the weights and what lies beside them").add_argument("run", type=Path)
     commands.add_parser("card", help="README.md, from the model and metrics/")
     arguments = parser.parse_args()
     if arguments.command == "model":

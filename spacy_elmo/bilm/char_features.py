@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from .config import BiLMConfig
 
-# Bytes of the largest temporary array. Sets how many words are computed together: on a GPU, as many as go into memory.
+# Bytes of the largest temporary array. Sets how many words are computed together: more on a GPU, where each chunk costs
+# launches.
 WORKING_BYTES = 16 * 2**20
 GPU_WORKING_BYTES = 256 * 2**20
 
