@@ -11,6 +11,7 @@ from .about import __version__
 if TYPE_CHECKING:
     from .bilm import BiLM, BiLMConfig, BiLMState
     from .checkpoints import CheckpointError, download_model, load_bilm, save_bilm
+    from .errors import ElmoError
     from .pretraining.files import load_language_model
     from .pretraining.language_model import LanguageModel
     from .pretraining.perplexity import Perplexity, SentenceScore, score
@@ -20,6 +21,7 @@ __all__ = [
     "BiLMConfig",
     "BiLMState",
     "CheckpointError",
+    "ElmoError",
     "LanguageModel",
     "Perplexity",
     "SentenceScore",
@@ -36,6 +38,7 @@ _HOME = {
     "BiLMConfig": ".bilm",
     "BiLMState": ".bilm",
     "CheckpointError": ".checkpoints",
+    "ElmoError": ".errors",
     "LanguageModel": ".pretraining.language_model",
     "Perplexity": ".pretraining.perplexity",
     "SentenceScore": ".pretraining.perplexity",

@@ -1,7 +1,9 @@
 """What goes wrong with checkpoint files."""
 
+from ..errors import ElmoError
 
-class CheckpointError(ValueError):
+
+class CheckpointError(ElmoError, ValueError):
     """A checkpoint that is not there, not whole, or not what it says it is. The message names the file."""
 
 

@@ -1,7 +1,9 @@
 """What goes wrong with texts and corpora."""
 
+from ..errors import ElmoError
 
-class CorpusError(ValueError):
+
+class CorpusError(ElmoError, ValueError):
     """Texts that cannot be read, or a prepared corpus that is not there, not whole, or of other texts. The message
     names the file.
     """

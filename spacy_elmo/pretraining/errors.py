@@ -1,9 +1,11 @@
 """What goes wrong with training runs."""
 
+from ..errors import ElmoError
 
-class ConfigError(ValueError):
+
+class ConfigError(ElmoError, ValueError):
     """A config that makes no run. The message names the section and the key."""
 
 
-class RunError(RuntimeError):
+class RunError(ElmoError, RuntimeError):
     """A training run that cannot start, go on or save. The message says what to do."""
