@@ -30,7 +30,7 @@ ROWS = [
 LEVELS = {room: level for level, rooms in enumerate(ROWS) for room in rooms}
 
 # What a room may import from outside the package, beside the standard library; or what it may not.
-ONLY = {"bilm": {"numpy", "torch"}}
+ONLY = {"disk": {"filelock"}, "bilm": {"numpy", "torch"}}
 _SPACY = {"spacy", "thinc", "spacy_transformers", "transformers"}
 NOT = dict.fromkeys(("checkpoints", "allennlp", "elmoformanylangs", "simple_elmo"), _SPACY)
 

@@ -18,8 +18,8 @@ from spacy_elmo.pretraining.files import load_language_model, save_language_mode
 from spacy_elmo.pretraining.perplexity import score
 from tests.conftest import REPOSITORY, random_bilm
 from tests.corpus.corpora import ENGLISH, contents
+from tests.disk.full import full_disk
 
-from .disk import full_disk
 from .models import VOCABULARY, random_language_model
 
 FILES = [

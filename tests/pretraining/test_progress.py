@@ -10,8 +10,7 @@ from spacy.util import registry
 
 from spacy_elmo.pretraining.errors import RunError
 from spacy_elmo.pretraining.progress import LOG_FILE, Progress, keep_log_until
-
-from .disk import full_disk
+from tests.disk.full import full_disk
 
 
 def train_record(step: int) -> dict[str, Any]:

@@ -11,8 +11,7 @@ from torch import Tensor
 from spacy_elmo.pretraining.errors import RunError
 from spacy_elmo.pretraining.snapshots import FACTS_FILE, TENSORS_FILE, Snapshots
 from tests.corpus.corpora import contents
-
-from .disk import full_disk
+from tests.disk.full import full_disk
 
 
 def tensors_of(step: int, size: int = 50) -> dict[str, Tensor]:

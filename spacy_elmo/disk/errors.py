@@ -1,0 +1,50 @@
+"""What goes wrong with a disk."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import ElmoError
+
+_ADVICE = "Free some space, or choose another place; what was there before is unchanged."
+
+
+class DiskError(ElmoError, OSError):
+    """The disk does not take what is written to it. The message names the place."""
+
+
+@contextmanager
+def writing(path: Path, advice: str = _ADVICE) -> Iterator[None]:
+    """Turn faults of the disk into errors that say what to do.
+
+    Args:
+        path: What is being written. Faults of files that are neither it nor in it pass as they are.
+        advice: What to do, as the end of the message.
+
+    Raises:
+        DiskError: In place of an OSError.
+    """
+    try:
+        yield
+    except DiskError:
+        raise
+    except OSError as error:
+        if not _concerns(error, path):
+            raise
+        raise DiskError(f"{path}: could not be written ({error}). {advice}") from None
+
+
+def _concerns(error: OSError, path: Path) -> bool:
+    """A write to an open file fails without a name. All else names one: the path or a directory that it is in; or what
+    is in it, also while it is built under a hidden name.
+    """
+    if isinstance(error, FileExistsError) and error.errno is None:
+        return False  # raised on purpose, here or in the block
+    if not isinstance(error.filename, str | bytes):
+        return True
+    name = Path(os.fsdecode(error.filename))
+    if name == path or name in path.parents:
+        return True
+    beside = [part.name for part in (name, *name.parents) if part.parent == path.parent]
+    return any(part == path.name or part.startswith(f".{path.name}.") for part in beside)
