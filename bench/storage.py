@@ -36,10 +36,9 @@ from spacy_elmo import (
 from spacy_elmo.checkpoints.source import locate
 from spacy_elmo.corpus.errors import CorpusError
 from spacy_elmo.corpus.sentences import read_sentences
+from spacy_elmo.language import metadata, save_language_model
 from spacy_elmo.layers.encoder import bilm_shim
 from spacy_elmo.layers.shim import BiLMShim
-from spacy_elmo.pretraining import companions
-from spacy_elmo.pretraining.files import save_language_model
 
 Sentences = Sequence[Sequence[str]]
 MEGABYTE = 10**6
@@ -61,8 +60,8 @@ def dtypes(path: Path) -> set[str]:
 
 def store_as_float16(model: LanguageModel, source: Path, target: Path) -> Path:
     """Write the biLM and the softmax as float16, and what lies beside them."""
-    config = Config().from_disk(source / companions.CONFIG_FILE)
-    save_language_model(model, target, config, companions.read_facts(source) or {}, dtype="float16")
+    config = Config().from_disk(source / metadata.CONFIG_FILE)
+    save_language_model(model, target, config, metadata.read_facts(source) or {}, dtype="float16")
     return target
 
 
@@ -122,14 +121,14 @@ def compare(directory: Path, text: Path, n_sentences: int) -> str:
     if (found := dtypes(weights)) != {"F32"}:
         raise CheckpointError(f"{weights} holds {', '.join(sorted(found))}: there is nothing to compare but with F32.")
     exact = load_language_model(directory, device="cpu")
-    nlp_config = companions.read_nlp_config(weights.parent)
+    nlp_config = metadata.read_nlp_config(weights.parent)
     sentences = [sentence for sentence in islice(read_sentences([text], nlp_config), n_sentences) if sentence]
     if not sentences:
         raise CorpusError(f"{text} holds no sentences.")
     with TemporaryDirectory() as temporary:
         half = store_as_float16(exact, weights.parent, Path(temporary) / "float16")
         near = load_language_model(half, device="cpu")
-        sizes = [size_row(name, weights.parent, half) for name in (weights.name, companions.SOFTMAX_FILE)]
+        sizes = [size_row(name, weights.parent, half) for name in (weights.name, metadata.SOFTMAX_FILE)]
         rows = [*sizes, *score_rows(exact, near, sentences)]
         vectors = vector_rows(exact.bilm, near.bilm, sentences)
     words = sum(map(len, sentences))

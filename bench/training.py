@@ -35,11 +35,12 @@ from spacy_elmo import BiLM, BiLMConfig, BiLMState  # noqa: E402
 from spacy_elmo.bilm.characters import PAD  # noqa: E402
 from spacy_elmo.corpus.corpus import Corpus  # noqa: E402
 from spacy_elmo.corpus.prepare import prepare  # noqa: E402
+from spacy_elmo.language import LanguageModel  # noqa: E402
+from spacy_elmo.language.sampler import LogUniformSampler, Negatives  # noqa: E402
 from spacy_elmo.pretraining.config import OptimizerSettings, read_config  # noqa: E402
-from spacy_elmo.pretraining.language_model import LanguageModel  # noqa: E402
+from spacy_elmo.pretraining.objective import Objective  # noqa: E402
 from spacy_elmo.pretraining.optimizer import Optimizer  # noqa: E402
 from spacy_elmo.pretraining.randomness import Purpose, generator  # noqa: E402
-from spacy_elmo.pretraining.sampler import LogUniformSampler, Negatives  # noqa: E402
 from spacy_elmo.pretraining.windows import Window, Windows  # noqa: E402
 from tests.reference.plain_lstm import plain_lstm  # noqa: E402
 
@@ -50,7 +51,7 @@ Loss = Callable[[LanguageModel, Window, BiLMState, Negatives], tuple[Tensor, BiL
 
 
 def ours(model: LanguageModel, window: Window, state: BiLMState, negatives: Negatives) -> tuple[Tensor, BiLMState]:
-    loss, state = model(window, state, negatives, None)
+    loss, state = Objective(model)(window, state, negatives, None)
     return loss, state
 
 

@@ -22,8 +22,8 @@ import srsly
 from thinc.api import Config
 
 from spacy_elmo import load_bilm, load_language_model
-from spacy_elmo.pretraining.companions import CONFIG_FILE, read_facts
-from spacy_elmo.pretraining.files import save_language_model
+from spacy_elmo.language import save_language_model
+from spacy_elmo.language.metadata import CONFIG_FILE, read_facts
 
 ROOT = Path(__file__).parent.parent
 TARGET = ROOT / "spacy_elmo" / "assets" / "en_elmo_sm"

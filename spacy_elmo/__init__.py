@@ -12,9 +12,7 @@ if TYPE_CHECKING:
     from .bilm import BiLM, BiLMConfig, BiLMState
     from .checkpoints import CheckpointError, download_model, load_bilm, save_bilm
     from .errors import ElmoError
-    from .pretraining.files import load_language_model
-    from .pretraining.language_model import LanguageModel
-    from .pretraining.perplexity import Perplexity, SentenceScore, score
+    from .language import LanguageModel, Perplexity, SentenceScore, load_language_model, score
 
 __all__ = [
     "BiLM",
@@ -39,14 +37,14 @@ _HOME = {
     "BiLMState": ".bilm",
     "CheckpointError": ".checkpoints",
     "ElmoError": ".errors",
-    "LanguageModel": ".pretraining.language_model",
-    "Perplexity": ".pretraining.perplexity",
-    "SentenceScore": ".pretraining.perplexity",
+    "LanguageModel": ".language",
+    "Perplexity": ".language",
+    "SentenceScore": ".language",
     "download_model": ".checkpoints",
     "load_bilm": ".checkpoints",
-    "load_language_model": ".pretraining.files",
+    "load_language_model": ".language",
     "save_bilm": ".checkpoints",
-    "score": ".pretraining.perplexity",
+    "score": ".language",
 }
 
 

@@ -10,10 +10,10 @@ import torch
 from thinc.api import Config
 
 from spacy_elmo import LanguageModel
-from spacy_elmo.pretraining.files import save_language_model
+from spacy_elmo.language import save_language_model
 
 from .conftest import REPOSITORY
-from .pretraining.models import random_language_model
+from .language.models import random_language_model
 
 SCRIPT = REPOSITORY / "scripts" / "look_at_bias.py"
 VOCABULARY = ["<S>", "</S>", "<UNK>", "he", "she", "the", "."]

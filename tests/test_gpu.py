@@ -11,8 +11,9 @@ from thinc.api import prefer_gpu, require_cpu
 
 from spacy_elmo import BiLMState, LanguageModel, load_bilm
 from spacy_elmo.bilm.characters import word_ids
+from spacy_elmo.language.sampler import LogUniformSampler
+from spacy_elmo.pretraining.objective import Objective
 from spacy_elmo.pretraining.run import pretrain
-from spacy_elmo.pretraining.sampler import LogUniformSampler
 from spacy_elmo.pretraining.windows import Window
 
 from .conftest import REPOSITORY, TINY, random_bilm
@@ -72,11 +73,11 @@ def test_training_on_a_gpu(captured: bool, dropout: bool) -> None:
     vocabulary = ["<S>", "</S>", "<UNK>", *words]
     negatives = LogUniformSampler(len(vocabulary), 8).draw(rng)
     torch.manual_seed(0)
-    on_cpu = LanguageModel(random_bilm(), vocabulary)
+    on_cpu = Objective(LanguageModel(random_bilm(), vocabulary))
     on_gpu = deepcopy(on_cpu).to("cuda")
     if captured:
         on_gpu.recurrence.capture(n_lanes, rows // n_lanes, dropout)
-    wanted_state, state = BiLMState.zeros(TINY, n_lanes), BiLMState.zeros(TINY, n_lanes, on_gpu.bilm.device)
+    wanted_state, state = BiLMState.zeros(TINY, n_lanes), BiLMState.zeros(TINY, n_lanes, on_gpu.model.bilm.device)
     for _ in range(2):
         keep = None
         if dropout:

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from thinc.api import Config
 
-from spacy_elmo.pretraining.files import save_language_model
-from spacy_elmo.pretraining.language_model import LanguageModel
+from spacy_elmo.language import LanguageModel, save_language_model
 
 from .conftest import REPOSITORY, random_bilm
 

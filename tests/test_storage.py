@@ -14,7 +14,7 @@ from thinc.api import Config
 
 from spacy_elmo import BiLM, CheckpointError, LanguageModel, Perplexity, save_bilm, score
 from spacy_elmo.corpus.errors import CorpusError
-from spacy_elmo.pretraining.files import save_language_model
+from spacy_elmo.language import save_language_model
 
 from .conftest import REPOSITORY, random_bilm
 

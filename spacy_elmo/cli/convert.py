@@ -48,20 +48,20 @@ def convert(
     with failing():
         from ..checkpoints import allennlp, load_located, native
         from ..checkpoints.source import locate
-        from ..pretraining import companions
+        from ..language import metadata
 
         location = locate(source_of(source, weights))
         directory = location.directory
         _check_target(target)
-        words = companions.read_vocabulary(directory) if to is Format.allennlp else None
+        words = metadata.read_vocabulary(directory) if to is Format.allennlp else None
         bilm = load_located(location, device="cpu")
         if to is Format.allennlp:
             allennlp.write(bilm, target, dtype=dtype.value, overwrite=overwrite, vocabulary=words)
         else:
             native.write(bilm, target, dtype=dtype.value, overwrite=overwrite)
     msg.good(f"Wrote {target}")
-    taken = {companions.VOCABULARY_FILE} if words is not None else set()
-    if left := [path.name for path in companions.present(directory) if path.name not in taken]:
+    taken = {metadata.VOCABULARY_FILE} if words is not None else set()
+    if left := [path.name for path in metadata.present(directory) if path.name not in taken]:
         msg.info(f"Left behind: {', '.join(left)}. Vectors do not need them.")
     for limit in allennlp.limits(bilm.config) if to is Format.allennlp else []:
         msg.warn(f"AllenNLP itself cannot use this model. {limit}")
@@ -69,7 +69,7 @@ def convert(
 
 def _check_target(directory: Path) -> None:
     """A converted model beside another one's softmax would look like a model that can go on training."""
-    from ..pretraining import companions
+    from ..language import metadata
 
-    for path in companions.present(directory):
+    for path in metadata.present(directory):
         raise FileExistsError(f"{path} is part of a model that was trained here; choose another directory.")

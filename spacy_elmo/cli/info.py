@@ -67,11 +67,11 @@ def describe(source: "Source") -> dict[str, Any]:
     from ..checkpoints.download import digest
     from ..checkpoints.published import find
     from ..checkpoints.source import locate
-    from ..pretraining import companions
+    from ..language import metadata
 
     location = locate(source)
     bilm = load_located(location, device="cpu")
-    files = [*_files(location), *companions.present(location.directory)]
+    files = [*_files(location), *metadata.present(location.directory)]
     facts = {
         "format": location.format,
         "family": _FAMILIES["native" if bilm.lexicon is None else "manylangs"],
@@ -87,9 +87,9 @@ def describe(source: "Source") -> dict[str, Any]:
         facts["lexicon"] = {name: len(entries or ()) for name, entries in vars(bilm.lexicon).items()}
     if isinstance(source, str) and (model := find(source)) is not None:
         facts |= {key: getattr(model, key) for key in ("languages", "licence", "tokenisation", "caveats", "pages")}
-    if (words := companions.read_vocabulary(location.directory)) is not None:
+    if (words := metadata.read_vocabulary(location.directory)) is not None:
         facts["vocabulary_size"] = len(words)
-    if (training := companions.read_facts(location.directory)) is not None:
+    if (training := metadata.read_facts(location.directory)) is not None:
         facts["training"] = training
     return facts
 

@@ -10,7 +10,7 @@ from wasabi import msg
 from .failing import failing
 
 if TYPE_CHECKING:
-    from ..pretraining.perplexity import Perplexity
+    from ..language import Perplexity
 
 
 def perplexity(
@@ -34,9 +34,8 @@ def perplexity(
     with failing():
         from ..checkpoints.source import locate
         from ..corpus.sentences import read_sentences
-        from ..pretraining.companions import read_nlp_config
-        from ..pretraining.files import load_language_model
-        from ..pretraining.perplexity import Perplexity, score
+        from ..language import Perplexity, load_language_model, score
+        from ..language.metadata import read_nlp_config
 
         language_model = load_language_model(model)
         sentences = list(read_sentences([text], read_nlp_config(locate(model).directory)))

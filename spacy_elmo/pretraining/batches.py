@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from torch.utils.data import DataLoader, Dataset
 
+from ..language.sampler import LogUniformSampler, Negatives
 from .randomness import Purpose, dropout_factors, generator
-from .sampler import LogUniformSampler, Negatives
 from .windows import Window, Windows
 
 

@@ -17,12 +17,11 @@ from ..checkpoints.source import locate
 from ..corpus.corpus import MARKS, Corpus
 from ..corpus.prepare import prepare
 from ..corpus.tokenize import load_nlp
-from .companions import CONFIG_FILE, SOFTMAX_FILE, read_facts
+from ..language import LanguageModel, load_language_model
+from ..language.metadata import CONFIG_FILE, SOFTMAX_FILE, read_facts
 from .config import PretrainingConfig, read_config
 from .distributed import Ranks, joined_ranks
 from .errors import ConfigError, RunError
-from .files import load_language_model
-from .language_model import LanguageModel
 from .progress import Progress
 from .trainer import Trainer
 

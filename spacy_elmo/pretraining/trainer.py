@@ -18,16 +18,17 @@ from torch import Tensor
 
 from ..bilm import BiLMState
 from ..corpus.corpus import BEGIN_SENTENCE, Corpus
+from ..disk import DiskError
+from ..language import LanguageModel, Perplexity, save_language_model, score
+from ..language.perplexity import totals
+from ..language.sampler import LogUniformSampler
 from .batches import Batch, Batches
 from .config import PretrainingConfig
 from .distributed import Ranks
 from .errors import RunError
-from .files import save_language_model
-from .language_model import LanguageModel
+from .objective import Objective
 from .optimizer import Optimizer
-from .perplexity import Perplexity, score, totals
 from .progress import Progress
-from .sampler import LogUniformSampler
 from .snapshots import Snapshots
 from .windows import Windows
 
@@ -96,7 +97,8 @@ class Trainer:
         # With fewer than twice as many words as negatives, all of them are exact and cost no more.
         sampled = 2 * settings.negatives <= len(model.vocabulary)
         sampler = LogUniformSampler(len(model.vocabulary), settings.negatives) if sampled else None
-        masked = model.recurrence.masked_size
+        objective = Objective(model)
+        masked = objective.recurrence.masked_size
         self.batches = Batches(self.windows, sampler, config.system.seed, settings.dropout, masked)
         self.optimizer = Optimizer(model, settings.optimizer, self.total_steps)
         self.snapshots = Snapshots(output / "checkpoints", settings.checkpoints.keep)
@@ -105,8 +107,8 @@ class Trainer:
         self.heldout = list(_sentences(corpus, settings.evaluation.max_words))
         if ranks.device.type == "cuda":
             with self._autocast():
-                model.recurrence.capture(settings.batch_size, settings.unroll, bool(settings.dropout))
-        self._parallel = ranks.wrap(model)
+                objective.recurrence.capture(settings.batch_size, settings.unroll, bool(settings.dropout))
+        self._parallel = ranks.wrap(objective)
         self._saved_at = time.monotonic()
         self._signal = 0
         self._recent: list[tuple[float, float]] = []  # loss and seconds of the steps since the last line of the log
@@ -294,7 +296,13 @@ class Trainer:
         facts |= {"corpus_words": self.corpus.n_words, "vocabulary": len(self.model.vocabulary)}
         facts |= _facts(perplexity) if perplexity else {}
         facts |= {"earlier": self.earlier} if self.earlier else {}
-        save_language_model(self.model, self.output / name, self.source, facts)
+        try:
+            save_language_model(self.model, self.output / name, self.source, facts)
+        except DiskError as error:
+            raise RunError(
+                f"{error} Free some space or mend the disk, and run the same command again to go on from the last "
+                f"checkpoint."
+            ) from None
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

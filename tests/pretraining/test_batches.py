@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from spacy_elmo.corpus.corpus import Corpus
+from spacy_elmo.language.sampler import LogUniformSampler
 from spacy_elmo.pretraining.batches import Batch, Batches
 from spacy_elmo.pretraining.randomness import Purpose, dropout_factors, generator
-from spacy_elmo.pretraining.sampler import LogUniformSampler
 from spacy_elmo.pretraining.windows import Windows
 
 from .runs import run_here, write_texts

@@ -20,10 +20,8 @@ from spacy_elmo.checkpoints import CheckpointError
 from spacy_elmo.corpus.corpus import Corpus
 from spacy_elmo.corpus.errors import CorpusError
 from spacy_elmo.corpus.sentences import read_sentences
+from spacy_elmo.language import LanguageModel, Perplexity, load_language_model, score
 from spacy_elmo.pretraining.errors import ConfigError, RunError
-from spacy_elmo.pretraining.files import load_language_model
-from spacy_elmo.pretraining.language_model import LanguageModel
-from spacy_elmo.pretraining.perplexity import Perplexity, score
 from spacy_elmo.pretraining.run import pretrain
 from spacy_elmo.pretraining.schedule import learn_rate
 from tests.conftest import REPOSITORY

@@ -11,11 +11,10 @@ from thinc.api import Config
 
 from spacy_elmo import CheckpointError, load_bilm
 from spacy_elmo.corpus.corpus import MARKS
-from spacy_elmo.pretraining.companions import present, read_facts, read_nlp_config, read_vocabulary
+from spacy_elmo.disk import DiskError
+from spacy_elmo.language import load_language_model, save_language_model, score
+from spacy_elmo.language.metadata import present, read_facts, read_nlp_config, read_vocabulary
 from spacy_elmo.pretraining.config import read_config
-from spacy_elmo.pretraining.errors import RunError
-from spacy_elmo.pretraining.files import load_language_model, save_language_model
-from spacy_elmo.pretraining.perplexity import score
 from tests.conftest import REPOSITORY, random_bilm
 from tests.corpus.corpora import ENGLISH, contents
 from tests.disk.full import full_disk
@@ -144,7 +143,7 @@ def test_a_full_disk_leaves_the_model_before(directory: Path, n_bytes: int) -> N
     """Too full for the biLM; and, in the last case, for the softmax alone."""
     before = contents(directory)
     larger = random_language_model(vocabulary=[*VOCABULARY, *map(str, range(3000))], seed=1)
-    with full_disk(n_bytes), pytest.raises(RunError, match="Could not write the model") as error:
+    with full_disk(n_bytes), pytest.raises(DiskError, match="Could not write the model") as error:
         save_language_model(larger, directory, source(), FACTS)
     assert str(directory) in str(error.value)
     assert contents(directory) == before

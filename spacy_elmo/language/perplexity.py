@@ -12,7 +12,7 @@ from ..bilm import BiLMState
 from ..bilm.engine import batches, run_layers
 from ..bilm.words import WordTypes
 from ..corpus.corpus import MARKS, UNKNOWN
-from .language_model import LanguageModel
+from .model import LanguageModel
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spacy_elmo.pretraining import softmax as softmax_module
-from spacy_elmo.pretraining.sampler import LogUniformSampler, Negatives
-from spacy_elmo.pretraining.softmax import Softmax
+from spacy_elmo.language import softmax as softmax_module
+from spacy_elmo.language.sampler import LogUniformSampler, Negatives
+from spacy_elmo.language.softmax import Softmax
 
 N_CLASSES, DIM, N_ROWS, N_NEGATIVES = 23, 5, 17, 9
 EXACT_OR_SAMPLED = pytest.mark.parametrize("sampled", [False, True], ids=["exact", "sampled"])

@@ -13,9 +13,9 @@ from thinc.api import Config
 from ..checkpoints import CheckpointError, Source, load_located, save_bilm
 from ..checkpoints.native import serialize_parameters
 from ..checkpoints.source import locate
-from .companions import CONFIG_FILE, SOFTMAX_FILE, TRAINING_FILE, VOCABULARY_FILE, read_vocabulary
-from .errors import RunError
-from .language_model import LanguageModel
+from ..disk import DiskError
+from .metadata import CONFIG_FILE, SOFTMAX_FILE, TRAINING_FILE, VOCABULARY_FILE, read_vocabulary
+from .model import LanguageModel
 
 
 def save_language_model(
@@ -24,7 +24,7 @@ def save_language_model(
     """Write the biLM (config.json, model.safetensors), the softmax, its vocabulary, the config and the facts of its
     training. What stood there before is replaced as a whole, once all is written.
 
-    dtype: "float32" or "float16", of what is stored. Raises RunError where the disk does not take it.
+    dtype: "float32" or "float16", of what is stored. Raises DiskError where the disk does not take it.
     """
     unfinished, old = (directory.with_name(f".{directory.name}.{state}") for state in ("unfinished", "old"))
     if old.exists() and not directory.exists():
@@ -42,10 +42,7 @@ def save_language_model(
         unfinished.rename(directory)
     except OSError as error:
         shutil.rmtree(unfinished, ignore_errors=True)
-        raise RunError(
-            f"Could not write the model {directory} ({error}). Free some space or mend the disk, and run the same "
-            f"command again to go on from the last checkpoint."
-        ) from None
+        raise DiskError(f"Could not write the model {directory} ({error}).") from None
     shutil.rmtree(old, ignore_errors=True)
 
 

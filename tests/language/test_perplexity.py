@@ -1,5 +1,4 @@
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,13 +7,10 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spacy_elmo.bilm import BiLMState, engine
+from spacy_elmo.bilm import engine
 from spacy_elmo.bilm.characters import boundary_ids, word_ids
-from spacy_elmo.pretraining.language_model import LanguageModel
-from spacy_elmo.pretraining.perplexity import Perplexity, SentenceScore, score, totals
-from spacy_elmo.pretraining.windows import Windows
-from tests.conftest import TINY
-from tests.corpus.corpora import make_from
+from spacy_elmo.language import LanguageModel, Perplexity, SentenceScore, score
+from spacy_elmo.language.perplexity import totals
 from tests.reference.plain_lstm import plain_lstm
 
 from .models import VOCABULARY, random_language_model
@@ -126,28 +122,6 @@ def test_a_uniform_softmax_has_the_perplexity_of_its_vocabulary() -> None:
     assert perplexity.average == pytest.approx(len(VOCABULARY), rel=1e-6)
     assert perplexity.n_predictions == sum(len(sentence) + 1 for sentence in SENTENCES)
     assert perplexity.n_unknown == sum(UNKNOWN)
-
-
-def test_the_loss_of_training_is_that_of_the_scores(tmp_path: Path) -> None:
-    """Where every passage is a sentence, training reads what scoring reads: one way of counting, two ways there."""
-    lines = ["the cat sat on a mat", "a mat sat", "the ocelot", "cat cat cat 日本 cat"]
-    corpus = make_from(tmp_path, lines, ["the cat"])
-    vocabulary = corpus.vocabulary(2, None)
-    assert 3 < len(vocabulary) < len(corpus.words)
-    model = random_language_model(vocabulary=vocabulary)
-    windows = Windows(
-        corpus,
-        len(vocabulary),
-        TINY.max_characters,
-        seed=0,
-        unroll=int(corpus.train.rows.sum()),
-        n_lanes=1,
-        lanes=range(1),
-    )
-    loss, _ = model(windows.window(0, 0), BiLMState.zeros(TINY, 1), None, None)
-    perplexity = Perplexity.of(score(model, [line.split() for line in lines]))
-    assert math.exp(float(loss.detach())) == pytest.approx(perplexity.average, rel=1e-4)
-    assert perplexity.n_unknown > 0
 
 
 def sentence_score(forward: list[float], backward: list[float], n_unknown: int = 0) -> SentenceScore:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spacy_elmo.pretraining.sampler import LogUniformSampler, Negatives
+from spacy_elmo.language.sampler import LogUniformSampler, Negatives
 
 # 5 standard deviations of a mean of so many yes-or-no draws, whatever their probability.
 N_DRAWS = 4000
