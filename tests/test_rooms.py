@@ -21,7 +21,6 @@ ROWS = [
     {"checkpoints", "corpus"},
     {"language"},
     {"pretraining", "layers", "allennlp", "elmoformanylangs", "simple_elmo"},
-    {"extensions"},
     {"pipeline"},
     {"explain", "embedding"},
     {"cli"},
@@ -201,13 +200,13 @@ def made_up(directory: Path, files: dict[str, str]) -> Tree:
         ("layers/shim.py", "from ..pretraining import trainer", "house.pretraining"),
         ("pretraining/trainer.py", "from ..layers.shim import Shim", "house.layers.shim"),
         ("layers/shim.py", "class A:\n    try:\n        import house.cli as c\n    finally: pass", "house.cli"),
-        ("extensions.py", "from . import pipeline", "house.pipeline"),
-        ("pipeline.py", "from .explain import plot", "house.explain"),
+        ("layers/shim.py", "from .. import pipeline", "house.pipeline"),
+        ("pipeline/component.py", "from ..explain import plot", "house.explain"),
         ("explain/plot.py", "from ..cli import app", "house.cli"),
     ],
 )
 def test_an_upward_import_is_found(tmp_path: Path, file: str, statement: str, imported: str) -> None:
-    files = {"checkpoints/native.py": "", "layers/shim.py": "", "pipeline.py": "", file: statement}
+    files = {"checkpoints/native.py": "", "layers/shim.py": "", "pipeline/component.py": "", file: statement}
     (fault,) = upward_imports(made_up(tmp_path, files))
     assert fault.endswith(f" imports {imported}")
 
@@ -218,8 +217,8 @@ def test_a_downward_import_is_none(tmp_path: Path) -> None:
         "bilm/engine.py": "import torch",
         "checkpoints/native.py": "from ..bilm import model\nfrom house.bilm.engine import run",
         "layers/shim.py": "import house.bilm.model\nfrom ..checkpoints import native",
-        "extensions.py": "from .layers import shim",
-        "pipeline.py": "from . import extensions\nfrom .layers import shim",
+        "pipeline/extensions.py": "from ..layers import shim",
+        "pipeline/component.py": "from . import extensions\nfrom ..layers import shim",
         "cli/app.py": "from .. import pipeline\nfrom ..explain import plot",
         "about.py": "version = '1'",
     }

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from spacy.tokens import Doc, Span, Token
 
-from .layers import slot
+from ..layers import slot
 
 
 def install() -> None:

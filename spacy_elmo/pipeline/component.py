@@ -1,4 +1,4 @@
-"""The pipeline component "elmo"."""
+"""The component "elmo"."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -12,14 +12,15 @@ from spacy.tokens import Doc
 from spacy.training import Example, validate_examples, validate_get_examples
 from thinc.api import Config, Model, Optimizer
 
+from ..layers import slot
+from ..layers.cache import LayerCache
+from ..layers.elmo_model import is_elmo_model
+from ..layers.encoder import bilm_shim
+from ..layers.spans import doc_words
+from ..layers.types import Array, Layers, LayersBackprop, Vectors
 from . import extensions
-from .layers import slot
-from .layers.cache import LayerCache
-from .layers.elmo_model import is_elmo_model
-from .layers.encoder import bilm_shim
-from .layers.listener import ElmoListener
-from .layers.spans import doc_words
-from .layers.types import Array, Layers, LayersBackprop, Vectors
+from .gradients import LayersGradient, discard
+from .listeners import Listened
 
 DEFAULT_CONFIG = """
 [elmo]
@@ -59,7 +60,7 @@ def make_elmo(
     return Elmo(nlp.vocab, model, name, frozen=frozen, keep_layers=keep_layers, cache_bytes=cache_bytes)
 
 
-class Elmo(TrainablePipe):
+class Elmo(Listened, TrainablePipe):
     """Writes ELMo vectors to Docs, and hands the biLM's layers to the components that listen to it.
 
     `Doc.tensor` is float32 (n_tokens, width), a row for each token, zeros for whitespace; `Token._.elmo`, `Span._.elmo`
@@ -85,90 +86,17 @@ class Elmo(TrainablePipe):
                 f"The component '{name}' needs a model of the architecture spacy-elmo.ElmoModel.v1, but its model is "
                 f"'{model.name}'. To feed ELMo vectors to another component, give that one an ElmoListener."
             )
-        super().__init__(vocab, model, name)
+        TrainablePipe.__init__(self, vocab, model, name)
+        self.listener_map: dict[str, list[Model]] = {}
         self.frozen = frozen
         self.keep_layers = keep_layers
-        self.listener_map: dict[str, list[Model]] = {}
         self._cache = LayerCache(cache_bytes)
         # Whether texts are likely to come again: in training they do, and only then is it worth keeping their layers.
         self._repeats = False
-        self._gradient: _LayersGradient | None = None
+        self._gradient: LayersGradient | None = None
         # The optimizer that is to have the gradient when it has come.
         self._due: Optimizer | None = None
         extensions.install()
-
-    @property
-    def encoder(self) -> Model[list[Doc], Layers]:
-        return self.model.layers[0]
-
-    @property
-    def mix(self) -> Model[Layers, Vectors]:
-        return self.model.layers[1]
-
-    # Listeners. The names and duties of these are spaCy's, which calls them when the pipeline changes.
-
-    @property
-    def listeners(self) -> list[Model]:
-        return [listener for listeners in self.listener_map.values() for listener in listeners]
-
-    @property
-    def listening_components(self) -> list[str]:
-        return list(self.listener_map)
-
-    def add_listener(self, listener: Model, component_name: str) -> None:
-        listeners = self.listener_map.setdefault(component_name, [])
-        if listener not in listeners:
-            listeners.append(listener)
-
-    def remove_listener(self, listener: Model, component_name: str) -> bool:
-        listeners = self.listener_map.get(component_name, [])
-        if listener not in listeners:
-            return False
-        # A new list: `replace_listeners` is walking over the old one.
-        self.listener_map[component_name] = [node for node in listeners if node is not listener]
-        if not self.listener_map[component_name]:
-            del self.listener_map[component_name]
-        return True
-
-    def find_listeners(self, component: Any) -> None:
-        """Find the listeners in a component's model that mean this one by name, or by '*'."""
-        if not isinstance(getattr(component, "model", None), Model):
-            return
-        for node in component.model.walk():
-            if isinstance(node, ElmoListener | Tok2VecListener) and node.upstream_name in ("*", self.name):
-                self.add_listener(node, component.name)
-                if isinstance(node, ElmoListener):
-                    node.link(self)
-
-    def _elmo_listeners(self) -> list[ElmoListener]:
-        """Without those that have since been linked to a nearer component."""
-        found = (node for node in self.listeners if isinstance(node, ElmoListener))
-        return [node for node in found if node.listens_to(self.name)]
-
-    def _tok2vec_listeners(self) -> list[Tok2VecListener]:
-        """spaCy's listeners. One to '*' does not know whom it means; of another width it cannot mean this component."""
-        found = [node for node in self.listeners if isinstance(node, Tok2VecListener)]
-        width = self.model.get_dim("nO") if self.model.has_dim("nO") else None
-        return [node for node in found if node.upstream_name == self.name or node.get_dim("nO") == width]
-
-    def _check_for_wrong_widths(self, nlp: Language | None) -> None:
-        """Raises ValueError where a listener of spaCy's fits neither this component nor another one."""
-        others = [pipe for name, pipe in nlp.pipeline if pipe is not self] if nlp is not None else []
-        for node in self.listeners:
-            if not isinstance(node, Tok2VecListener) or any(node in getattr(pipe, "listeners", ()) for pipe in others):
-                continue
-            if node.get_dim("nO") != self.model.get_dim("nO"):
-                raise ValueError(
-                    f"A Tok2VecListener has the width {node.get_dim('nO')}, but its upstream '{self.name}' "
-                    f"gives vectors of width {self.model.get_dim('nO')}. Set the listener's width to that."
-                )
-
-    def _set_listener_dims(self) -> None:
-        """Let the listeners know their width, once it is known. Raises ValueError where a config says another."""
-        if not self.model.has_dim("nO"):
-            return
-        for listener in self._elmo_listeners():
-            listener.set_upstream_dims(self.encoder.get_dim("nL"), self.encoder.get_dim("nO"))
 
     def _load(self) -> None:
         """Make sure that the weights are here and all widths known."""
@@ -252,11 +180,11 @@ class Elmo(TrainablePipe):
             super().finish_update(self._due)
             self._due = None
         if self.frozen:
-            self._hand_out(docs, self._compute(docs), _discard)
+            self._hand_out(docs, self._compute(docs), discard)
         else:
             self._load()
             layers, backprop = self.encoder.begin_update(docs)
-            self._gradient = _LayersGradient(backprop, losses, self.name)
+            self._gradient = LayersGradient(backprop, losses, self.name)
             self._hand_out(docs, layers, self._gradient.add)
         return losses
 
@@ -325,39 +253,3 @@ class Elmo(TrainablePipe):
                 f"{what} cannot be read as the component '{self.name}': they hold a model of the layers "
                 f"{', '.join(found)}, and not an ELMo model of the layers {', '.join(wanted)}."
             )
-
-
-class _LayersGradient:
-    """Gathers the gradients of one batch's layers from any number of listeners, then sends them on at once."""
-
-    def __init__(self, backprop: LayersBackprop, losses: dict[str, float], name: str) -> None:
-        self._backprop = backprop
-        self._losses = losses
-        self._name = name
-        self._sum: Layers | None = None
-
-    def add(self, d_layers: Layers) -> list[Doc]:
-        self._losses[self._name] += sum(float((array**2).sum()) for array in d_layers)
-        if self._sum is None:
-            self._sum = [array.copy() for array in d_layers]
-        else:
-            for total, array in zip(self._sum, d_layers, strict=True):
-                total += array
-        return []
-
-    @property
-    def has_come(self) -> bool:
-        return self._sum is not None
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled between a batch and its update, the gradient is gone: its graph exists in this process alone."""
-        return _LayersGradient, (_discard, {self._name: 0.0}, self._name)
-
-    def apply(self) -> None:
-        if self._sum is not None:
-            self._backprop(self._sum)
-
-
-def _discard(d_layers: Layers) -> list[Doc]:
-    """The gradient of a frozen biLM's layers."""
-    return []

@@ -1,0 +1,5 @@
+"""The pipeline component "elmo": what it writes to Docs, who listens to it, how it is trained and saved."""
+
+from .component import Elmo, make_elmo
+
+__all__ = ["Elmo", "make_elmo"]

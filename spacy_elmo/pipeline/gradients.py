@@ -1,0 +1,43 @@
+"""What an update of the component does with the gradients that its listeners send back."""
+
+from typing import Any
+
+from spacy.tokens import Doc
+
+from ..layers.types import Layers, LayersBackprop
+
+
+class LayersGradient:
+    """Gathers the gradients of one batch's layers from any number of listeners, then sends them on at once."""
+
+    def __init__(self, backprop: LayersBackprop, losses: dict[str, float], name: str) -> None:
+        self._backprop = backprop
+        self._losses = losses
+        self._name = name
+        self._sum: Layers | None = None
+
+    def add(self, d_layers: Layers) -> list[Doc]:
+        self._losses[self._name] += sum(float((array**2).sum()) for array in d_layers)
+        if self._sum is None:
+            self._sum = [array.copy() for array in d_layers]
+        else:
+            for total, array in zip(self._sum, d_layers, strict=True):
+                total += array
+        return []
+
+    @property
+    def has_come(self) -> bool:
+        return self._sum is not None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled between a batch and its update, the gradient is gone: its graph exists in this process alone."""
+        return LayersGradient, (discard, {self._name: 0.0}, self._name)
+
+    def apply(self) -> None:
+        if self._sum is not None:
+            self._backprop(self._sum)
+
+
+def discard(d_layers: Layers) -> list[Doc]:
+    """The gradient of a frozen biLM's layers."""
+    return []
