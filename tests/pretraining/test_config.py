@@ -1,12 +1,13 @@
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import pytest
 
 from spacy_elmo import BiLMConfig, load_bilm
 from spacy_elmo.pretraining.config import OptimizerSettings, PretrainingConfig, read_config
 from spacy_elmo.pretraining.errors import ConfigError
+from spacy_elmo.pretraining.settings import Section
 from tests.conftest import REPOSITORY
 
 CONFIGS = sorted((REPOSITORY / "configs").glob("pretrain_*.cfg"))
@@ -32,12 +33,13 @@ def message_of(path: Path, overrides: dict[str, Any] | None = None, init_from: A
     return str(error.value)
 
 
-def settings_of(kind: type, prefix: str = "") -> set[str]:
+def settings_of(kind: type[Section], prefix: str = "") -> set[str]:
     """The dotted names of all settings of a section and of those below it."""
     names = set()
-    for f in fields(kind):
-        hint = get_type_hints(kind)[f.name]
-        names |= settings_of(hint, f"{prefix}{f.name}.") if is_dataclass(hint) else {f"{prefix}{f.name}"}
+    for name, field in kind.model_fields.items():
+        hint = field.annotation
+        is_section = isinstance(hint, type) and issubclass(hint, Section)
+        names |= settings_of(hint, f"{prefix}{name}.") if is_section else {f"{prefix}{name}"}
     return names
 
 
