@@ -36,6 +36,24 @@ class Link:
         return Link(memo.get(id(self.upstream), self.upstream))
 
 
+class Batch:
+    """What a listener was handed for an update. A copy of the listener, pickled or not, has none of it: layers and
+    gradients are on their way to the original, and would make a pickle many times as large.
+    """
+
+    def __init__(self, docs: list[Doc], layers: Layers, backprop: LayersBackprop) -> None:
+        self.docs = docs
+        self.layers = layers
+        self.backprop = backprop
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _no_batch, ()
+
+
+def _no_batch() -> None:
+    return None
+
+
 class ElmoListener(Model):
     """Model[list[Doc], Vectors]. In an update it takes what its upstream handed it for this very batch, with the
     callback for the gradient; at any other time it asks its upstream.
@@ -45,7 +63,7 @@ class ElmoListener(Model):
         super().__init__("elmo_listener", forward, init=init, dims={"nO": width}, layers=[mix])
         self.upstream_name = upstream_name
         self._link: Link | None = None
-        self._batch: tuple[list[Doc], Layers, LayersBackprop] | None = None
+        self._batch: Batch | None = None
 
     @property
     def mix(self) -> Model[Layers, Vectors]:
@@ -85,7 +103,7 @@ class ElmoListener(Model):
 
     def receive(self, docs: list[Doc], layers: Layers, backprop: LayersBackprop) -> None:
         """Take the layers of the batch that the pipeline is being updated with."""
-        self._batch = (docs, layers, backprop)
+        self._batch = Batch(docs, layers, backprop)
 
     def release(self) -> None:
         """Forget the received batch: after an update its layers are those of other weights."""
@@ -93,10 +111,9 @@ class ElmoListener(Model):
 
     def layers_for(self, docs: list[Doc]) -> tuple[Layers, LayersBackprop]:
         """The layers to learn from: those of the received batch, if it is this one."""
-        if self._batch is not None:
-            received, layers, backprop = self._batch
-            if len(received) == len(docs) and all(a is b for a, b in zip(received, docs, strict=True)):
-                return layers, backprop
+        batch = self._batch
+        if batch is not None and list(map(id, batch.docs)) == list(map(id, docs)):
+            return batch.layers, batch.backprop
         return self.upstream.layers_of(docs, is_train=True), _no_backprop
 
 

@@ -91,8 +91,6 @@ class Elmo(Listened, TrainablePipe):
         self.frozen = frozen
         self.keep_layers = keep_layers
         self._cache = LayerCache(cache_bytes)
-        # Whether texts are likely to come again: in training they do, and only then is it worth keeping their layers.
-        self._repeats = False
         self._gradient: LayersGradient | None = None
         # The optimizer that is to have the gradient when it has come.
         self._due: Optimizer | None = None
@@ -108,7 +106,7 @@ class Elmo(Listened, TrainablePipe):
 
     def predict(self, docs: Iterable[Doc]) -> tuple[Vectors, Layers]:
         """RETURNS: the vectors (n_tokens, width) and the layers (n_layers + 1, n_tokens, width) of each Doc."""
-        layers = self._compute(list(docs))
+        layers = self._compute(list(docs), is_train=False)
         return self.mix.predict(layers), layers
 
     def set_annotations(self, docs: Sequence[Doc], predictions: tuple[Vectors, Layers]) -> None:
@@ -127,13 +125,12 @@ class Elmo(Listened, TrainablePipe):
 
     def layers_of(self, docs: list[Doc], is_train: bool) -> Layers:
         """For the listeners: the layers of docs, those this component left on them where it did. No gradient."""
-        self._repeats |= is_train
         kept = [slot.layers(doc, self.name) for doc in docs]
-        missing = iter(self._compute([doc for doc, layers in zip(docs, kept, strict=True) if layers is None]))
+        missing = iter(self._compute([doc for doc, layers in zip(docs, kept, strict=True) if layers is None], is_train))
         return [next(missing) if layers is None else layers for layers in kept]
 
-    def _compute(self, docs: list[Doc]) -> Layers:
-        """The layers of docs, NumPy arrays; from the cache, where that is in use and holds them."""
+    def _compute(self, docs: list[Doc], is_train: bool) -> Layers:
+        """The layers of docs, NumPy arrays, without gradient; from the cache, where that is in use and holds them."""
         self._load()
 
         def compute(positions: Iterable[int]) -> Layers:
@@ -141,17 +138,17 @@ class Elmo(Listened, TrainablePipe):
             to_numpy: Callable[[Any], Array] = self.model.ops.to_numpy
             return [to_numpy(array) for array in layers]
 
-        if not (self.frozen and self._repeats and self._cache.max_bytes):
+        # Nothing is in the cache before a training begins: prediction alone has no use for it.
+        if not (self.frozen and self._cache.max_bytes and (is_train or len(self._cache))):
             return compute(range(len(docs)))
         keys = doc_words(docs, self.encoder.attrs["get_spans"])
-        return self._cache.get(keys, bilm_shim(self.encoder).version, compute)
+        return self._cache.get(keys, bilm_shim(self.encoder).version, compute, is_train=is_train)
 
     # Training
 
     def initialize(self, get_examples: Callable[[], Iterable[Example]], *, nlp: Language | None = None) -> None:
         """Load the weights, where they are not here yet, and tell the listeners their width."""
         validate_get_examples(get_examples, "Elmo.initialize")
-        self._repeats = True
         self._load()
         self._set_listener_dims()
         self._check_for_wrong_widths(nlp)
@@ -174,13 +171,12 @@ class Elmo(Listened, TrainablePipe):
         examples = list(examples)
         validate_examples(examples, "Elmo.update")
         docs = [example.predicted for example in examples]
-        self._repeats = True
         self._apply_gradient()
         if self._due is not None:
             super().finish_update(self._due)
             self._due = None
         if self.frozen:
-            self._hand_out(docs, self._compute(docs), discard)
+            self._hand_out(docs, self._compute(docs, is_train=True), discard)
         else:
             self._load()
             layers, backprop = self.encoder.begin_update(docs)

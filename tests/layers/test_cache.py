@@ -1,4 +1,9 @@
-from collections.abc import Sequence
+import copy
+import pickle
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +23,14 @@ class Texts:
     def __init__(self) -> None:
         self.computed: list[tuple[str, int]] = []
 
-    def get(self, cache: LayerCache, keys: Sequence[tuple[str, int]], version: int = 1) -> list[Array]:
+    def get(
+        self, cache: LayerCache, keys: Sequence[tuple[str, int]], weights: int = 1, *, is_train: bool = True
+    ) -> list[Array]:
         def compute(positions: list[int]) -> list[Array]:
             self.computed += [keys[i] for i in positions]
             return [np.full(keys[i][1], sum(map(ord, keys[i][0])), dtype=np.float32) for i in positions]
 
-        return cache.get(keys, version, compute)
+        return cache.get(keys, weights, compute, is_train=is_train)
 
 
 A, B, C = ("a", 10), ("b", 10), ("c", 10)
@@ -72,13 +79,13 @@ def test_array_larger_than_the_budget_drops_nothing() -> None:
     np.testing.assert_array_equal(array, np.full(10, ord("a")))
 
 
-def test_another_version_drops_everything() -> None:
+def test_other_weights_drop_everything() -> None:
     cache, texts = LayerCache(1000), Texts()
-    texts.get(cache, [A, B], version=1)
-    texts.get(cache, [A], version=2)
+    texts.get(cache, [A, B], weights=1)
+    texts.get(cache, [A], weights=2)
     assert texts.computed == [A, B, A]
     assert cache.n_bytes == 10 * FLOAT
-    texts.get(cache, [A], version=1)
+    texts.get(cache, [A], weights=1)
     assert texts.computed == [A, B, A, A]
 
 
@@ -129,18 +136,116 @@ def test_clear_forgets_all() -> None:
     assert texts.computed == [A, A]
 
 
+def test_a_text_that_is_predicted_is_not_kept() -> None:
+    cache, texts = LayerCache(1000), Texts()
+    texts.get(cache, [A])
+    for _ in range(3):
+        texts.get(cache, [B], is_train=False)
+    assert texts.computed == [A, B, B, B]
+    assert len(cache) == 1
+
+
+def test_a_text_of_an_evaluation_is_kept_when_it_comes_again_after_more_training() -> None:
+    cache, texts = LayerCache(1000), Texts()
+    for _ in range(4):
+        texts.get(cache, [A])
+        texts.get(cache, [B], is_train=False)
+    assert texts.computed == [A, B, B]
+    texts.get(cache, [B, C], is_train=False)
+    assert texts.computed == [A, B, B, C]
+
+
+def test_what_is_held_serves_prediction() -> None:
+    cache, texts = LayerCache(1000), Texts()
+    texts.get(cache, [A])
+    texts.get(cache, [A], is_train=False)
+    assert texts.computed == [A]
+
+
+def test_only_so_many_predicted_texts_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spacy_elmo.layers.cache.MAX_PREDICTED", 5)
+    cache, texts = LayerCache(1000), Texts()
+    texts.get(cache, [A])
+    for i in range(100):
+        texts.get(cache, [(f"text {i}", 1)], is_train=False)
+    assert len(cache._predicted) == 5
+    texts.get(cache, [A])
+    texts.get(cache, [("text 0", 1), ("text 99", 1)], is_train=False)
+    assert len(cache) == 2
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda cache: pickle.loads(pickle.dumps(cache))])
+def test_a_copy_begins_empty(duplicate: Callable[[LayerCache], LayerCache]) -> None:
+    cache, texts = LayerCache(1000), Texts()
+    texts.get(cache, [A])
+    copied = duplicate(cache)
+    assert (copied.max_bytes, len(copied), copied.n_bytes) == (1000, 0, 0)
+    assert len(pickle.dumps(cache)) < 200
+
+
+def test_threads_share_it_within_the_budget() -> None:
+    """Arrays are dropped all the time: two of four fit."""
+    cache = LayerCache(2 * 10 * FLOAT)
+    names = "abcd"
+
+    def read(seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        for _ in range(300):
+            keys = [(names[i], 10) for i in rng.integers(len(names), size=3)]
+            for array, (name, _) in zip(Texts().get(cache, keys), keys, strict=True):
+                np.testing.assert_array_equal(array, np.full(10, ord(name)))
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(read, range(8)))
+    finally:
+        sys.setswitchinterval(before)
+    assert cache.n_bytes == sum(array.nbytes for array in cache._arrays.values()) <= cache.max_bytes
+    assert len(cache) == 2
+
+
+def test_two_threads_that_compute_the_same_text_count_it_once() -> None:
+    cache = LayerCache(1000)
+    both = threading.Barrier(2, timeout=10)
+
+    def compute(positions: list[int]) -> list[Array]:
+        both.wait()
+        return [np.zeros(10, dtype=np.float32) for _ in positions]
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: cache.get([A], 1, compute, is_train=True), range(2)))
+    assert (len(cache), cache.n_bytes) == (1, 10 * FLOAT)
+
+
+def test_layers_of_weights_that_another_thread_has_left_behind_are_not_kept() -> None:
+    cache, texts = LayerCache(1000), Texts()
+
+    def compute(positions: list[int]) -> list[Array]:
+        texts.get(cache, [B], weights=2)
+        return [np.zeros(10, dtype=np.float32)]
+
+    cache.get([A], 1, compute, is_train=True)
+    assert list(cache._arrays) == [B]
+
+
 @settings(deadline=None)
 @given(
     max_bytes=st.integers(0, 40).map(lambda n: n * FLOAT),
-    calls=st.lists(st.tuples(st.lists(st.sampled_from("abcdefgh"), max_size=6), st.integers(1, 2)), max_size=12),
+    calls=st.lists(
+        st.tuples(st.lists(st.sampled_from("abcdefgh"), max_size=6), st.integers(1, 2), st.booleans()), max_size=12
+    ),
 )
-def test_any_calls_give_the_right_arrays_within_the_budget(max_bytes: int, calls: list[tuple[list[str], int]]) -> None:
+def test_any_calls_give_the_right_arrays_within_the_budget(
+    max_bytes: int, calls: list[tuple[list[str], int, bool]]
+) -> None:
     """Sizes of the arrays run from 0 to 14 floats."""
     cache, texts = LayerCache(max_bytes), Texts()
-    for names, version in calls:
+    for names, weights, is_train in calls:
         keys = [(name, 2 * (ord(name) - ord("a"))) for name in names]
         texts.computed.clear()
-        arrays = texts.get(cache, keys, version)
+        arrays = texts.get(cache, keys, weights, is_train=is_train)
         assert len(texts.computed) == len(set(texts.computed))
         assert cache.n_bytes <= max_bytes
         assert cache.n_bytes == sum(array.nbytes for array in cache._arrays.values())
