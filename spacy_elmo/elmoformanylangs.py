@@ -3,11 +3,10 @@
 Replace `from elmoformanylangs import Embedder` by `from spacy_elmo.elmoformanylangs import Embedder`.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
+from .bilm.sentences import Sentences
 from .checkpoints import Source, load_bilm
 
 AVERAGE = -1
@@ -18,26 +17,34 @@ class Embedder:
     """Vectors of tokenised sentences. A sentence's depend on nothing but itself; in the original, they depend on what
     was embedded before.
 
-    model_dir: the directory of a model, or what else `load_bilm` takes.
-    batch_size: taken for the sake of programs that give it. Batches are made by the number of words, and no vector
-        depends on them.
+    Args:
+        model_dir: The directory of a model, or what else `load_bilm` takes. Runs on a GPU where there is one.
+        batch_size: Taken for the sake of programs that give it. Batches are made by the number of words, and no vector
+            depends on them.
 
-    Runs on a GPU where there is one. Raises CheckpointError where there is no such model.
+    Raises:
+        CheckpointError: If there is no such model.
     """
 
     def __init__(self, model_dir: Source, batch_size: int = 64) -> None:
         self.model_dir = model_dir
         self.batch_size = batch_size
-        self.bilm = load_bilm(model_dir)
+        self.bilm = load_bilm(model_dir).read_boundary_words()
 
-    def sents2elmo(self, sents: Sequence[Sequence[str]], output_layer: int = AVERAGE) -> list[npt.NDArray[np.float32]]:
+    def sents2elmo(self, sents: Sentences, output_layer: int = AVERAGE) -> list[npt.NDArray[np.float32]]:
         """The vectors of each sentence, in their order.
 
-        sents: lists of words, without marks for begin and end. May be empty, and so may each sentence.
-        output_layer: -1 for the average of all layers; -2 for all layers; or the number of a layer, 0 that of the word
-            vectors, which know no context.
-        RETURNS: float32 arrays (n_words, width), with -2 (n_layers + 1, n_words, width).
-        Raises ValueError where there is no such layer; TypeError where `sents` is not made of lists of strings.
+        Args:
+            sents: Tokenised sentences, without marks for begin and end: see `as_words` for what may be given.
+            output_layer: -1 for the average of all layers; -2 for all layers; or the number of a layer, 0 that of the
+                word vectors, which know no context.
+
+        Returns:
+            float32 arrays (n_words, width); for -2 (n_layers + 1, n_words, width).
+
+        Raises:
+            ValueError: If there is no such layer.
+            TypeError: If `sents` are not tokenised sentences.
         """
         n_layers = self.bilm.config.n_layers + 1
         if not ALL <= output_layer < n_layers:

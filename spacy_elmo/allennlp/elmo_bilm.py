@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from ..bilm import BiLM, BiLMState
+from ..bilm.characters import BOUNDARY_WORDS, word_ids
 from ..bilm.engine import run_layers
 from ..bilm.words import WordTypes
-from .character_ids import Ids, encode_words, word_types
+from .character_ids import Ids, word_types
 from .parameters import from_allennlp, to_allennlp
 from .states import RowStates
 
@@ -41,7 +42,7 @@ class ElmoBiLm(nn.Module):
         self._elmo_lstm = RowStates(bilm.config, stateful)
         self._vocabulary: Ids | None = None
         if vocabulary is not None:
-            self._vocabulary = encode_words(vocabulary, bilm.config.max_characters)
+            self._vocabulary = word_ids(vocabulary, bilm.config.max_characters, BOUNDARY_WORDS)
             self._vocabulary[:1] = 0
 
     def get_output_dim(self) -> int:

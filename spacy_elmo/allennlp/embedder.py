@@ -1,12 +1,13 @@
 """AllenNLP's `ElmoEmbedder`, which AllenNLP 1.0 removed: words to NumPy arrays of all layers."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from os import PathLike
 
 import numpy as np
 import numpy.typing as npt
 
+from ..bilm.sentences import Sentences, Token, as_words
 from ..checkpoints import Source
 from .files import load
 from .states import RowStates
@@ -20,14 +21,16 @@ Layers = npt.NDArray[np.float32]
 class ElmoEmbedder:
     """All layers of a biLM for tokenised sentences.
 
-    options_file, weight_file: the two files of a model in AllenNLP's format; or the two addresses of a published one,
-        which stand for its name. With `weight_file=None`, `options_file` is anything that `load_bilm` takes: a name, a
-        directory. Nothing is downloaded: `python -m spacy elmo download NAME` does that.
-    cuda_device: the number of a GPU; -1 for the CPU.
-    stateful: AllenNLP's own behaviour, where each sentence goes on from the LSTM state that the sentence in its row of
-        the batch before ended in, so that results depend on earlier calls. `reset_states` forgets them.
+    Args:
+        options_file, weight_file: The two files of a model in AllenNLP's format; or the two addresses of a published
+            one, which stand for its name. With `weight_file=None`, `options_file` is anything that `load_bilm` takes: a
+            name, a directory. Nothing is downloaded: `python -m spacy elmo download NAME` does that.
+        cuda_device: The number of a GPU; -1 for the CPU.
+        stateful: AllenNLP's own behaviour, where each sentence goes on from the LSTM state that the sentence in its row
+            of the batch before ended in, so that results depend on earlier calls. `reset_states` forgets them.
 
-    Raises CheckpointError where there is no such model.
+    Raises:
+        CheckpointError: If there is no such model.
     """
 
     def __init__(
@@ -39,28 +42,29 @@ class ElmoEmbedder:
         stateful: bool = False,
     ) -> None:
         self.cuda_device = cuda_device
-        self.bilm = load(options_file, weight_file, "cpu" if cuda_device < 0 else f"cuda:{cuda_device}")
+        device = "cpu" if cuda_device < 0 else f"cuda:{cuda_device}"
+        self.bilm = load(options_file, weight_file, device).read_boundary_words()
         self._states = RowStates(self.bilm.config, stateful)
 
-    def embed_sentence(self, sentence: Sequence[str]) -> Layers:
+    def embed_sentence(self, sentence: Iterable[str | Token]) -> Layers:
         """All layers of a sentence, float32 (n_layers + 1, n_words, width)."""
         return self.embed_batch([sentence])[0]
 
-    def embed_batch(self, batch: Sequence[Sequence[str]]) -> list[Layers]:
+    def embed_batch(self, batch: Sentences) -> list[Layers]:
         """All layers of each sentence, as from `embed_sentence`. Of any number of sentences, in bounded memory, unless
         stateful, when they are one batch.
 
-        Raises TypeError where `batch` is not made of lists of strings.
+        Raises:
+            TypeError: If `batch` are not tokenised sentences: see `as_words` for what may be given.
         """
-        if not self._states.stateful or not any(len(sentence) for sentence in batch):
-            return self.bilm.embed(batch)
-        layers, state = self.bilm.embed_stateful(batch, self._states.take(len(batch), self.bilm.device))
+        sentences = as_words(batch)
+        if not self._states.stateful or not any(sentences):
+            return self.bilm.embed(sentences)
+        layers, state = self.bilm.embed_stateful(sentences, self._states.take(len(sentences), self.bilm.device))
         self._states.put(state)
         return layers
 
-    def embed_sentences(
-        self, sentences: Iterable[Sequence[str]], batch_size: int = DEFAULT_BATCH_SIZE
-    ) -> Iterator[Layers]:
+    def embed_sentences(self, sentences: Sentences, batch_size: int = DEFAULT_BATCH_SIZE) -> Iterator[Layers]:
         """Embed sentences as they come, `batch_size` of them at a time, and give their layers in their order."""
         remaining = iter(sentences)
         while batch := list(islice(remaining, batch_size)):

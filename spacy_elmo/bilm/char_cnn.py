@@ -16,7 +16,14 @@ from .config import BiLMConfig
 
 
 class CharCNN(CharFeatures):
-    """(n_words, n_characters) int64 -> (n_words, projection_dim)."""
+    """(n_words, n_characters) int64 -> (n_words, projection_dim).
+
+    Attributes:
+        boundary_words: The words that `word_ids` reads as begin and end of a sentence. None by default: in running text
+            they are markup like any other. `characters.BOUNDARY_WORDS` is what bilm-tf and AllenNLP read so.
+    """
+
+    boundary_words: Sequence[str] = ()
 
     def __init__(self, config: BiLMConfig) -> None:
         super().__init__(config, characters.N_CHARACTERS, padding=characters.PAD, untrained=0)
@@ -24,7 +31,7 @@ class CharCNN(CharFeatures):
 
     def word_ids(self, words: Sequence[str]) -> npt.NDArray[np.int64]:
         """The rows of ids that stand for words, (n_words, max_characters)."""
-        return characters.word_ids(words, self.config.max_characters)
+        return characters.word_ids(words, self.config.max_characters, self.boundary_words)
 
     def boundary_ids(self) -> npt.NDArray[np.int64]:
         """The rows that stand for the begin and the end of a sentence, (2, max_characters)."""

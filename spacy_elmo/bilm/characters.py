@@ -17,9 +17,21 @@ PAD = 261
 N_CHARACTERS = 262
 
 
-def word_ids(words: Sequence[str], max_characters: int) -> npt.NDArray[np.int64]:
-    """Character ids of words, shape (n_words, max_characters). Bytes past `max_characters - 2` are cut off,
-    as in the published implementations; a lone surrogate, which UTF-8 cannot hold, counts for nothing.
+# Among the words of a sentence, bilm-tf and AllenNLP take these two for the sentence boundaries themselves.
+BOUNDARY_WORDS = ("<S>", "</S>")
+
+
+def word_ids(words: Sequence[str], max_characters: int, boundary_words: Sequence[str] = ()) -> npt.NDArray[np.int64]:
+    """Words to character ids.
+
+    Args:
+        words: Of a word, the bytes past `max_characters - 2` are cut off, as in the published implementations; a lone
+            surrogate, which UTF-8 cannot hold, counts for nothing.
+        max_characters: Of a word, its two marks included.
+        boundary_words: The words that are read as begin and end of a sentence, see `BOUNDARY_WORDS`; none by default.
+
+    Returns:
+        int64 (n_words, max_characters).
     """
     ids = np.full((len(words), max_characters), PAD, dtype=np.int64)
     ids[:, 0] = BEGIN_WORD
@@ -29,11 +41,13 @@ def word_ids(words: Sequence[str], max_characters: int) -> npt.NDArray[np.int64]
         row[1:end] = np.frombuffer(characters, dtype=np.uint8)
         row[1:end] += 1
         row[end] = END_WORD
+    for word, boundary in zip(boundary_words, boundary_ids(max_characters), strict=False):
+        ids[[other == word for other in words]] = boundary
     return ids
 
 
 def boundary_ids(max_characters: int) -> npt.NDArray[np.int64]:
-    """The ids of the sentence boundaries <S> and </S> as words, shape (2, max_characters)."""
+    """The ids of the begin and the end of a sentence as words, int64 (2, max_characters)."""
     ids = np.full((2, max_characters), PAD, dtype=np.int64)
     ids[:, 0] = BEGIN_WORD
     ids[:, 1] = BEGIN_SENTENCE, END_SENTENCE

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from . import engine
 from .char_cnn import CharCNN
+from .characters import BOUNDARY_WORDS
 from .config import BiLMConfig
 from .derived import Derived
 from .lexicon import Lexicon
@@ -17,6 +18,7 @@ from .lexicon_encoder import LexiconEncoder
 from .lstm import ProjectedLSTM
 from .packing import Packing
 from .products import PRECISIONS
+from .sentences import Sentences, as_words
 from .state import BiLMState
 from .words import WordTypes
 
@@ -81,20 +83,30 @@ class BiLM(nn.Module):
     def device(self) -> torch.device:
         return self.word_encoder.projection.weight.device
 
-    def embed(self, sentences: Sequence[Sequence[str]]) -> list[npt.NDArray[np.float32]]:
+    def read_boundary_words(self) -> "BiLM":
+        """From now on, take "<S>" and "</S>" among the words for the boundaries, as bilm-tf and AllenNLP do. A model
+        with a lexicon always reads its own, "<bos>" and "<eos>", as ELMoForManyLangs does.
+
+        Returns:
+            The biLM itself.
+        """
+        if isinstance(self.word_encoder, CharCNN):
+            self.word_encoder.boundary_words = BOUNDARY_WORDS
+        return self
+
+    def embed(self, sentences: Sentences) -> list[npt.NDArray[np.float32]]:
         """The vectors of all layers for tokenised sentences, each alone: neither the other sentences, nor their
         order, nor earlier calls play a part. For inference: no autograd, working memory bounded at any length.
 
         sentences: lists of words, without sentence boundary marks. May be empty, and so may each sentence.
         RETURNS: float32 arrays (n_layers + 1, n_tokens, 2 * projection_dim) in the order of the sentences. Layer 0
             is the word encoder's vector, twice; in the others the forward half stands first.
-        Raises TypeError where `sentences` is not made of lists of strings.
+        Raises TypeError where `sentences` are not tokenised sentences, see `sentences.as_words`.
         """
-        _check(sentences)
-        return engine.embed(self, sentences)
+        return engine.embed(self, as_words(sentences))
 
     def embed_stateful(
-        self, sentences: Sequence[Sequence[str]], state: BiLMState | None = None
+        self, sentences: Sentences, state: BiLMState | None = None
     ) -> tuple[list[npt.NDArray[np.float32]], BiLMState]:
         """As `embed`, but sentence i goes on from the state that sequence i of `state` was left in, as the published
         implementations did from batch to batch. Empty sentences pass through their boundary marks.
@@ -103,7 +115,7 @@ class BiLM(nn.Module):
         RETURNS: (vectors as from `embed`, the state after these sentences).
         Raises ValueError where the numbers of sequences differ.
         """
-        _check(sentences)
+        sentences = as_words(sentences)
         if state is None:
             state = BiLMState.zeros(self.config, len(sentences), self.device)
         if state.n_sequences != len(sentences):
@@ -112,12 +124,12 @@ class BiLM(nn.Module):
             )
         return engine.embed_batch(self, sentences, state)
 
-    def forward(self, sentences: Sequence[Sequence[str]]) -> list[Tensor]:
+    def forward(self, sentences: Sentences) -> list[Tensor]:
         """As `embed`, differentiable: for training. The sentences form one batch.
 
         RETURNS: tensors (n_layers + 1, n_tokens, 2 * projection_dim) that carry the graph to the parameters.
         """
-        _check(sentences)
+        sentences = as_words(sentences)
         filled = [sentence for sentence in sentences if len(sentence)]
         layers = iter(self._forward_batch(filled) if filled else [])
         empty = torch.zeros(self.config.n_layers + 1, 0, self.config.width, device=self.device)
@@ -165,15 +177,3 @@ class BiLM(nn.Module):
             hidden.append(new_hidden)
             cell.append(new_cell)
         return torch.stack(outputs), torch.stack(hidden), torch.stack(cell)
-
-
-def _check(sentences: Sequence[Sequence[str]]) -> None:
-    if isinstance(sentences, str) or any(isinstance(sentence, str) for sentence in sentences):
-        raise TypeError(
-            "A biLM embeds tokenised sentences, lists of words such as [['A', 'word']], but got a string in place of "
-            "a list. Split the text into words first, for instance with a spaCy tokenizer."
-        )
-    for sentence in sentences:
-        for word in sentence:
-            if not isinstance(word, str):
-                raise TypeError(f"A biLM embeds words that are strings, but got {word!r} ({type(word).__name__}).")

@@ -1,3 +1,4 @@
+import copy
 import itertools
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spacy_elmo import BiLM, BiLMState, load_bilm
+from spacy_elmo.bilm import characters
 from spacy_elmo.bilm.engine import run_layers
 from spacy_elmo.bilm.words import WordTypes
 from tests.checkpoints.test_allennlp import write_pair
@@ -243,14 +245,28 @@ def test_embed_makes_no_graph(tiny_bilm: BiLM) -> None:
 def test_what_is_not_lists_of_strings_is_refused(
     tiny_bilm: BiLM, call: Callable[[BiLM, Any], Any], sentences: Any
 ) -> None:
-    with pytest.raises(TypeError, match="A biLM embeds"):
+    with pytest.raises(TypeError, match=r"tokenised sentences|A word has to be a string"):
         call(tiny_bilm, sentences)
 
 
-def test_tuples_do_as_well_as_lists(tiny_bilm: BiLM) -> None:
+def test_other_iterables_do_as_well_as_lists(tiny_bilm: BiLM) -> None:
     wanted = tiny_bilm.embed([["a", "b"], ["c"]])
-    for array, other in zip(tiny_bilm.embed((("a", "b"), ("c",))), wanted, strict=True):
-        np.testing.assert_array_equal(array, other)
+    for sentences in ((("a", "b"), ("c",)), (iter(sentence) for sentence in (["a", "b"], ["c"]))):
+        for array, other in zip(tiny_bilm.embed(sentences), wanted, strict=True):
+            np.testing.assert_array_equal(array, other)
+
+
+def test_boundaries_among_the_words_are_text_unless_asked_for(tiny_bilm: BiLM) -> None:
+    sentence = ["a", "<S>", "</S>", "<s>"]
+    (as_text,) = tiny_bilm.embed([sentence])
+    reading = copy.deepcopy(tiny_bilm).read_boundary_words()
+    (found,) = reading.embed([sentence])
+    ids = characters.word_ids(sentence, tiny_bilm.config.max_characters)
+    ids[1:3] = characters.boundary_ids(tiny_bilm.config.max_characters)
+    wanted = tiny_bilm.char_cnn(torch.from_numpy(ids)).detach()
+    np.testing.assert_allclose(found[0, :, :6], wanted, rtol=0, atol=1e-6)
+    assert np.abs(as_text - found)[:, 1:3].max() > 0.1
+    np.testing.assert_array_equal(tiny_bilm.embed([sentence])[0], as_text)
 
 
 # bfloat16 keeps 8 significant bits; its errors in a vector are measured against the vector's length.

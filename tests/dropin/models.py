@@ -1,5 +1,6 @@
 """A small random model in AllenNLP's format, the sentences that the tests embed with it, and its reference."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,8 +37,11 @@ class SmallModel:
     def files(self) -> tuple[str, str]:
         return self.options, self.weights
 
-    def layers(self, sentence: Sequence[str]) -> np.ndarray:
-        return self.reference.embed(list(sentence))
+    def layers(self, sentence: Sequence[str], boundary_words: bool = False) -> np.ndarray:
+        """All layers of a sentence, (n_layers + 1, n_words, width). boundary_words: "<S>" and "</S>" are boundaries."""
+        reference = copy.copy(self.reference)
+        reference.boundary_words = boundary_words
+        return reference.embed(list(sentence))
 
     def batch(self, sentences: Sentences, states: list[State] | None = None) -> np.ndarray:
         """All layers of a batch, (n_layers + 1, n_sentences, n_words, width), zeros in the padding. `states`, one a

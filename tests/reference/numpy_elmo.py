@@ -45,10 +45,14 @@ def word_ids(word: str, max_chars: int) -> list[int]:
     return frame(list(word.encode("utf-8", "ignore"))[: max_chars - 2], max_chars)
 
 
-def sentence_ids(sentence: list[str], max_chars: int) -> list[list[int]]:
-    """Character ids (T + 2, M) of <S> w1 .. wT </S>; each boundary word holds one special character."""
-    words = [word_ids(word, max_chars) for word in sentence]
-    return [frame([BOS], max_chars), *words, frame([EOS], max_chars)]
+def sentence_ids(sentence: list[str], max_chars: int, boundary_words: bool = False) -> list[list[int]]:
+    """Character ids (T + 2, M) of <S> w1 .. wT </S>; each boundary word holds one special character. "<S>" and "</S>"
+    among the words are boundaries, too, as bilm-tf has it, or text.
+    """
+    boundaries = {"<S>": frame([BOS], max_chars), "</S>": frame([EOS], max_chars)}
+    special = boundaries if boundary_words else {}
+    words = [special.get(word) or word_ids(word, max_chars) for word in sentence]
+    return [boundaries["<S>"], *words, boundaries["</S>"]]
 
 
 def convolve(chars: Array, kernel: Array, bias: Array) -> Array:
@@ -70,6 +74,8 @@ def highway(x: Array, w: dict[str, Array], k: int) -> Array:
 
 class NumpyELMo:
     """The biLM of parsed options.json `options` and `weights`, a dict of HDF5 dataset path -> array."""
+
+    boundary_words = False
 
     def __init__(self, options: dict[str, Any], weights: dict[str, Array]) -> None:
         self.cnn, self.lstm = options["char_cnn"], options["lstm"]
@@ -138,7 +144,7 @@ class NumpyELMo:
         <S> and </S> are dropped. The new state follows the last step: </S> forward, <S> backward.
         """
         state = self.zero_state() if state is None else state
-        ids = sentence_ids(sentence, self.cnn["max_characters_per_token"])
+        ids = sentence_ids(sentence, self.cnn["max_characters_per_token"], self.boundary_words)
         xs = np.stack([self.token_vector(word) for word in ids])
         forward, forward_state = self.run_direction(xs, state[0], 0)
         backward, backward_state = self.run_direction(xs, state[1], 1)
