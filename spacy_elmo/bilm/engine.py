@@ -55,6 +55,7 @@ def _for_inference(function: Callable[Concatenate["BiLM", P], T]) -> Callable[Co
 
     @wraps(function)
     def run(bilm: "BiLM", *arguments: P.args, **keywords: P.kwargs) -> T:
+        bilm.derived.of(bilm.weights_token())
         with torch.inference_mode(False), torch.no_grad(), torch.autocast(bilm.device.type, enabled=False):
             return function(bilm, *arguments, **keywords)
 
@@ -94,7 +95,7 @@ def _embed_alone(bilm: "BiLM", sentences: Sequence[Sequence[str]]) -> list[npt.N
     words = types.tokens[types.tokens >= BOUNDARIES]
     lengths = [length - BOUNDARIES for length in types.lengths]
     key = ("start", bilm.precision, products.kind(len(lengths)))
-    start = bilm.derived.get(key, list(bilm.parameters()), lambda: _start(bilm, len(lengths)))
+    start = bilm.derived.get(key, lambda: _start(bilm, len(lengths)))
     layers, _ = _run(bilm, types.ids, words, lengths, start.repeat(len(lengths)), len(lengths))
     return _split(layers, lengths)
 
@@ -189,7 +190,7 @@ class _Direction:
 
 def _prepared(bilm: "BiLM", lstm: ProjectedLSTM, n_rows: int) -> PreparedLSTM:
     key = (id(lstm), bilm.precision, products.kind(n_rows))
-    return bilm.derived.get(key, list(lstm.parameters()), lambda: PreparedLSTM(lstm, bilm.precision, n_rows))
+    return bilm.derived.get(key, lambda: PreparedLSTM(lstm, bilm.precision, n_rows))
 
 
 def _word_vectors(bilm: "BiLM", ids: Ids) -> Tensor:
@@ -197,8 +198,7 @@ def _word_vectors(bilm: "BiLM", ids: Ids) -> Tensor:
     compute = partial(_encode, bilm)
     if bilm.device.type != "cpu":
         return compute(ids)
-    parameters = list(bilm.word_encoder.parameters())
-    kept = bilm.derived.get("words", parameters, lambda: WordVectors(bilm.config.projection_dim))
+    kept = bilm.derived.get("words", lambda: WordVectors(bilm.config.projection_dim))
     return kept.lookup(ids, compute)
 
 
@@ -222,7 +222,7 @@ def _linear(bilm: "BiLM", layer: nn.Linear, x: Tensor) -> Tensor:
         # Exact also in bfloat16: a word is computed once, and its error would be the largest part of the whole.
         return products.prepare(layer.weight, "float32", products.MANY_ROWS)
 
-    return bilm.derived.get(id(layer), [layer.weight], build)(x, layer.bias)
+    return bilm.derived.get(id(layer), build)(x, layer.bias)
 
 
 def _split(layers: Tensor, lengths: Sequence[int]) -> list[npt.NDArray[np.float32]]:

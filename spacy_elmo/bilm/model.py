@@ -1,6 +1,9 @@
 """The biLM: a word encoder and, in each direction, a stack of LSTM layers (Peters et al. 2018, section 3)."""
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Hashable, Sequence
+from itertools import chain
 from typing import cast
 
 import numpy as np
@@ -20,6 +23,7 @@ from .packing import Packing
 from .products import PRECISIONS
 from .sentences import Sentences, as_words
 from .state import BiLMState
+from .weights import WeightsTracker
 from .words import WordTypes
 
 
@@ -42,6 +46,8 @@ class BiLM(nn.Module):
         self.config = config
         self.precision = precision
         self.derived = Derived()
+        self._tracker = WeightsTracker()
+        self._digest: tuple[Hashable, str] = None, ""
         if config.lexicon is None and lexicon is not None:
             raise ValueError("A lexicon was given, but the biLM's config is one of a model that has no lexicon.")
         if config.lexicon is None:
@@ -93,6 +99,45 @@ class BiLM(nn.Module):
         if isinstance(self.word_encoder, CharCNN):
             self.word_encoder.boundary_words = BOUNDARY_WORDS
         return self
+
+    def weights_token(self) -> Hashable:
+        """A value that differs from an earlier one whenever the weights may have changed since: for all who keep what
+        they computed with them. No other biLM and no other process gives an equal one. Takes some 0.1 ms.
+
+        Seen for certain is what torch counts: optimizers, `load_state_dict`, operations in place (also under `no_grad`
+        and through `detach()`), `parameter.data = x`, `to`, `half`, other parameters or modules in place of those there
+        were. Torch does not count what is written through `parameter.data` (`parameter.data[3] = 0`,
+        `parameter.data.mul_(2)`), through a NumPy or DLPack array of the same memory, by an optimizer with
+        `fused=True`, by a replayed CUDA graph, by another process, or into tensors made in inference mode: call
+        `changed` after these.
+
+        Returns:
+            A text. Equal texts mean equal weights; after `to("cpu")` and the like, equal weights may have another one.
+        """
+        return self._tracker.token(chain(self.parameters(), self.buffers()))
+
+    def changed(self) -> None:
+        """Say that weights were written in a way that torch does not count, see `weights_token`. Whatever was computed
+        with the old ones is computed again when it is next needed.
+        """
+        self._tracker.renew()
+
+    def digest(self) -> str:
+        """What a biLM is, whatever file it came from: the SHA-256, in hexadecimal digits, of its config, its lexicon,
+        and its weights. Computed once for each `weights_token`.
+        """
+        token = self.weights_token()
+        if self._digest[0] != token:
+            self._digest = token, self._compute_digest()
+        return self._digest[1]
+
+    def _compute_digest(self) -> str:
+        lexicon = None if self.lexicon is None else [self.lexicon.words, self.lexicon.characters]
+        total = hashlib.sha256(json.dumps([self.config.to_dict(), lexicon], sort_keys=True).encode("ascii"))
+        for name, tensor in sorted(self.state_dict().items()):
+            total.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode("ascii"))
+            total.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy())
+        return total.hexdigest()
 
     def embed(self, sentences: Sentences) -> list[npt.NDArray[np.float32]]:
         """The vectors of all layers for tokenised sentences, each alone: neither the other sentences, nor their

@@ -3,7 +3,7 @@
 import contextlib
 import copy
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
 import srsly
@@ -32,14 +32,10 @@ _Sentences = Sequence[Sequence[str]]
 
 
 class BiLMShim(Shim):
-    """Holds a biLM that loads when it is first needed: from `source`, unless `from_bytes` brought the weights.
-
-    version: grows with every change of the weights, for those who keep results computed with them.
-    """
+    """Holds a biLM that loads when it is first needed: from `source`, unless `from_bytes` brought the weights."""
 
     def __init__(self, source: Source, precision: str) -> None:
         super().__init__(None, config={"source": source, "precision": precision})
-        self.version = 0
         self._process = os.getpid()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -51,16 +47,15 @@ class BiLMShim(Shim):
     def bilm(self) -> BiLM:
         if self._model is None:
             self._model = load_bilm(self.cfg["source"], get_torch_default_device(), self.cfg["precision"])
-            self.version += 1
         if self._process != os.getpid():
             # A forked worker has a copy of its parent's thread pool without the threads, and would wait for them.
             torch.set_num_threads(1)
             self._process = os.getpid()
         return self._model
 
-    @property
-    def is_loaded(self) -> bool:
-        return self._model is not None
+    def weights_token(self) -> Hashable:
+        """See `BiLM.weights_token`: for those who keep results computed with the weights."""
+        return self.bilm.weights_token()
 
     def predict(self, sentences: _Sentences) -> list[Array]:
         """Layers of each sentence, NumPy arrays."""
@@ -83,9 +78,9 @@ class BiLMShim(Shim):
         for name, parameter in self._model.named_parameters():
             if parameter.grad is not None:
                 value, _ = optimizer((self.id, name), _to_array(parameter.data), _to_array(parameter.grad))
+                # Thinc writes into the parameter's memory, which torch does not see: only this assignment it does.
                 parameter.data = _to_tensor(value, device=parameter.device)
                 parameter.grad = None
-                self._note_change()
 
     @contextlib.contextmanager
     def use_params(self, params: dict[Any, Any]) -> Iterator[None]:
@@ -94,21 +89,11 @@ class BiLMShim(Shim):
         swapped = {name: parameters[name].data for name in parameters if (self.id, name) in params}
         for name in swapped:
             parameters[name].data = _to_tensor(params[self.id, name], device=parameters[name].device)
-        if swapped:
-            self._note_change()
         try:
             yield
         finally:
             for name, value in swapped.items():
                 parameters[name].data = value
-            if swapped:
-                self._note_change()
-
-    def _note_change(self) -> None:
-        """Thinc's optimizer writes into the parameters' memory, which torch does not see."""
-        assert self._model is not None
-        self._model.derived.forget()
-        self.version += 1
 
     def to_device(self, device_type: str, device_id: int) -> None:
         if self._model is not None:
@@ -130,7 +115,6 @@ class BiLMShim(Shim):
         parameters = parse_parameters(config, message["parameters"], where, lexicon)
         bilm = Contents(config, parameters, lexicon).bilm(self.cfg["precision"])
         self._model = bilm.to(get_torch_default_device())
-        self.version += 1
         return self
 
     def copy(self) -> "BiLMShim":

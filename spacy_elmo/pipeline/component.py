@@ -142,7 +142,7 @@ class Elmo(Listened, TrainablePipe):
         if not (self.frozen and self._cache.max_bytes and (is_train or len(self._cache))):
             return compute(range(len(docs)))
         keys = doc_words(docs, self.encoder.attrs["get_spans"])
-        return self._cache.get(keys, bilm_shim(self.encoder).version, compute, is_train=is_train)
+        return self._cache.get(keys, bilm_shim(self.encoder).weights_token(), compute, is_train=is_train)
 
     # Training
 

@@ -34,6 +34,9 @@ class Optimizer:
         )
         self._adam.param_groups[0]["lr"] = rate
         self._adam.step()
+        # Torch counts what it writes into a tensor, but not what its fused optimizers write.
+        for parameter in self.parameters.values():
+            torch.autograd.graph.increment_version(parameter)
         self._adam.zero_grad()
         return rate
 

@@ -100,13 +100,13 @@ def test_batches_without_words(tiny_source: str, docs: list[Doc]) -> None:
 
 def test_loads_when_first_run_and_not_before(tmp_path: Path, tiny_source: str) -> None:
     encoder = make_encoder(str(tmp_path / "not there"))
-    assert not bilm_shim(encoder).is_loaded
+    assert bilm_shim(encoder)._model is None
     with pytest.raises(ValueError, match="not there"):
         encoder.predict(DOCS)
     encoder = make_encoder(tiny_source)
     assert encoder.has_dim("nO") is None
     encoder.initialize()
-    assert bilm_shim(encoder).is_loaded
+    assert bilm_shim(encoder)._model is not None
     assert (encoder.get_dim("nL"), encoder.get_dim("nO")) == (3, 12)
 
 

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from spacy.language import Language
 from thinc.api import fix_random_seed
+
+from spacy_elmo.layers.encoder import bilm_shim
 
 from .helpers import (
     TEXTS,
@@ -213,3 +216,21 @@ def test_cached_layers_cannot_be_changed_by_a_listener(tiny_source: str) -> None
 def test_negative_budget_is_refused(tiny_source: str) -> None:
     with pytest.raises(ValueError, match="-5"):
         blank(tiny_source, cache_bytes=-5)
+
+
+def test_weights_that_torch_changes_under_the_component_count(tiny_source: str) -> None:
+    nlp = pipeline(tiny_source, "tagger")
+    epochs(nlp, 1)
+    elmo = elmo_of(nlp)
+    docs = [nlp.make_doc(text) for text in TEXTS]
+    before = [array.copy() for array in elmo.layers_of(docs, is_train=True)]
+    bilm = bilm_shim(elmo.encoder).bilm
+    with torch.no_grad():
+        for parameter in bilm.parameters():
+            parameter.mul_(0.5)
+    after = elmo.layers_of(docs, is_train=True)
+    wanted = bilm.embed([[token.text for token in doc] for doc in docs])
+    for found, old, new in zip(after, before, wanted, strict=True):
+        assert np.abs(found - old).max() > 1e-3
+        np.testing.assert_allclose(found, new, atol=1e-6)
+    assert len(elmo._cache) == len(set(TEXTS))

@@ -8,7 +8,6 @@ import torch
 from spacy.language import Language
 from thinc.api import fix_random_seed
 
-from spacy_elmo.bilm.derived import Derived
 from spacy_elmo.layers.encoder import bilm_shim
 
 from .helpers import (
@@ -71,7 +70,7 @@ def test_no_graph_is_built(tiny_source: str, monkeypatch: pytest.MonkeyPatch) ->
     runs = BiLMRuns(monkeypatch)
     recorded = []
     bilm = bilm_shim(elmo_of(nlp).encoder).bilm
-    bilm.derived = Derived()  # forgets the words seen so far, which it would not compute again
+    bilm.changed()  # forgets the words seen so far, which it would not compute again
     hook = bilm.char_cnn.register_forward_hook(lambda module, inputs, output: recorded.append(output.requires_grad))
     try:
         train(nlp, 2)

@@ -39,6 +39,16 @@ def tensors_of(module: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in module.state_dict().items()}
 
 
+def test_updates_are_counted_as_all_that_torch_writes_into_a_tensor() -> None:
+    """By which those who keep what they computed with weights know that they changed."""
+    module = new_module()
+    optimizer = Optimizer(module, SETTINGS, TOTAL)
+    versions = [parameter._version for parameter in module.parameters() if parameter.requires_grad]
+    update(module, optimizer, range(3))
+    found = [parameter._version for parameter in module.parameters() if parameter.requires_grad]
+    assert found == [version + 3 for version in versions]
+
+
 def test_updates_are_those_of_adam_clipped_and_scheduled() -> None:
     module, other = new_module(), new_module()
     optimizer = Optimizer(module, SETTINGS, TOTAL)
