@@ -12,6 +12,7 @@ from spacy.tokens import Doc, DocBin
 from spacy.util import load_config
 
 from .conftest import REPOSITORY
+from .experiments.helpers import convert_demo
 
 # Those of `spacy train`; those of `spacy elmo pretrain` have their own tests.
 CONFIGS = sorted(path.name for path in (REPOSITORY / "configs").glob("*.cfg") if "pretrain" not in path.name)
@@ -29,22 +30,19 @@ def spacy_command(*words: str | Path) -> str:
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A few of the demo texts, converted by the project's own script, as train.spacy and dev.spacy."""
-    return convert_demo(tmp_path_factory.mktemp("corpus"), train="0.3", dev="0.2")
+    """A few of the demo texts, converted by the project's own command, as train.spacy and dev.spacy."""
+    return demo_corpus(tmp_path_factory.mktemp("corpus"), train="0.3", dev="0.2")
 
 
 @pytest.fixture(scope="module")
 def whole_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All of them: `debug data` finds fault with fewer."""
-    return convert_demo(tmp_path_factory.mktemp("whole_corpus"), train="1.0", dev="1.0")
+    return demo_corpus(tmp_path_factory.mktemp("whole_corpus"), train="1.0", dev="1.0")
 
 
-def convert_demo(folder: Path, **shares: str) -> Path:
-    script = REPOSITORY / "scripts" / "convert.py"
+def demo_corpus(folder: Path, **shares: str) -> Path:
     for part, share in shares.items():
-        source = REPOSITORY / "assets" / "demo" / f"{part}.jsonl"
-        target = folder / f"{part}.spacy"
-        subprocess.run([sys.executable, script, "jsonl", source, target, "--share", share], check=True, timeout=120)
+        convert_demo(part, folder / f"{part}.spacy", "--share", share)
     return folder
 
 

@@ -3,20 +3,19 @@
 import copy
 import re
 import sys
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 from thinc.api import Config
 
+from bench import storage
 from spacy_elmo import BiLM, CheckpointError, LanguageModel, Perplexity, save_bilm, score
 from spacy_elmo.corpus.errors import CorpusError
 from spacy_elmo.language import save_language_model
 
-from .conftest import REPOSITORY, random_bilm
+from .conftest import random_bilm
 
 CONFIG = """
 [nlp]
@@ -29,15 +28,6 @@ pipeline = ["sentencizer"]
 factory = "sentencizer"
 """
 SENTENCES = [["Birds", "sing", "."], ["Some", "of", "the", "birds", "fly", "!"], ["Few", "words", "."]]
-
-
-def bench_module(name: str) -> ModuleType:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(REPOSITORY / "bench"))
-        return import_module(name)
-
-
-storage = bench_module("storage")
 
 
 @pytest.fixture(scope="module")

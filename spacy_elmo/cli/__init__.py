@@ -7,9 +7,9 @@ them) is imported inside the functions of the commands, and not before.
 import typer
 from spacy.cli._util import app
 
-from . import convert, download, info, perplexity, pretrain
+from . import convert, download, info, package, perplexity, pretrain
 
-HELP = """ELMo: train biLMs from texts, judge them, look into them, bring them into other formats.
+HELP = """ELMo: train biLMs from texts, judge them, look into them, convert them, make packages of them.
 
 \b
 Examples:
@@ -18,12 +18,14 @@ Examples:
   python -m spacy elmo info en_elmo_sm
   python -m spacy elmo download original
   python -m spacy elmo convert en_elmo_sm ./allennlp --to allennlp
+  python -m spacy elmo package OUT/model-best packages --name elmo_news
 """
 
 elmo_cli = typer.Typer(name="elmo", help=HELP, no_args_is_help=True, rich_markup_mode=None)
 elmo_cli.command("info")(info.info)
 elmo_cli.command("download")(download.download)
 elmo_cli.command("convert")(convert.convert)
+elmo_cli.command("package")(package.package)
 elmo_cli.command("pretrain", context_settings=pretrain.CONTEXT)(pretrain.pretrain)
 elmo_cli.command("perplexity")(perplexity.perplexity)
 app.add_typer(elmo_cli)

@@ -1,6 +1,6 @@
 """Measure what each layer of a biLM knows: parts of speech and word senses (after Peters et al. 2018, section 5.3).
 
-    python scripts/probe_layers.py [MODEL] [--pos FILE.conllu] [--senses FILE.jsonl] [--output metrics/layers]
+    python -m experiments.layers [MODEL] [--pos FILE.conllu] [--senses FILE.jsonl] [--output metrics/layers]
 
 MODEL is whatever `spacy_elmo.load_bilm` takes, by default the embedded one. The table goes to OUTPUT.md and
 OUTPUT.json.
@@ -13,20 +13,20 @@ Intervals hold 95 % of bootstrap samples, of sentences for parts of speech and o
 """
 
 import argparse
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch.nn.functional import cross_entropy
 
 from spacy_elmo import load_bilm
+
+from . import report
+from .datasets import Occurrence, TaggedSentence, read_conllu, read_senses
+from .linear import classify
 
 PROBES = Path(__file__).parent.parent / "assets" / "probes"
 SEED = 0
@@ -37,72 +37,6 @@ TIE = 1e-6
 Vectors = npt.NDArray[np.float32]
 Values = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class TaggedSentence:
-    words: list[str]
-    tags: list[str]
-
-
-@dataclass(frozen=True)
-class Occurrence:
-    """A word in a sentence, and what it means there."""
-
-    word: str
-    sense: str
-    sentence: list[str]
-
-    @property
-    def position(self) -> int:
-        return self.sentence.index(self.word)
-
-
-# Files
-
-
-def read_conllu(path: Path) -> list[TaggedSentence]:
-    """Forms and UPOS tags. Lines of multiword tokens (1-2) and of empty nodes (1.1) are left out, as in scoring."""
-    sentences = []
-    words: list[str] = []
-    tags: list[str] = []
-    # With an empty line at the end, which ends the last sentence in a file that lacks it.
-    for number, line in enumerate([*lines_of(path), ""], 1):
-        if not line.strip():
-            if words:
-                sentences.append(TaggedSentence(words, tags))
-            words, tags = [], []
-        elif not line.startswith("#"):
-            columns = line.split("\t")
-            if len(columns) != 10:
-                raise SystemExit(f"{path}, line {number}: CoNLL-U has 10 columns split by tabs, but here: {line!r}.")
-            if columns[0].isdecimal():
-                words.append(columns[1])
-                tags.append(columns[3])
-    return sentences
-
-
-def read_senses(path: Path) -> list[Occurrence]:
-    found = []
-    for number, line in enumerate(lines_of(path), 1):
-        try:
-            item = json.loads(line)
-            occurrence = Occurrence(item["word"], item["sense"], item["text"].split())
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise SystemExit(
-                f'{path}, line {number}: must be {{"word": …, "sense": …, "text": …}}, but is {line!r}.'
-            ) from None
-        if occurrence.sentence.count(occurrence.word) != 1:
-            raise SystemExit(f"{path}, line {number}: {occurrence.word!r} must stand once in {item['text']!r}.")
-        found.append(occurrence)
-    return found
-
-
-def lines_of(path: Path) -> list[str]:
-    if not path.is_file():
-        raise SystemExit(f"{path}: no such file.")
-    # Not `splitlines`: a form may hold one of the other characters that it splits at.
-    return path.read_text("utf8").rstrip("\n").split("\n")
 
 
 # Layers
@@ -134,32 +68,8 @@ def probe_hits(x: Vectors, y: Numbers, folds: Numbers, l2: float) -> Values:
     hits = np.zeros(len(y))
     for fold in np.unique(folds):
         held_out = folds == fold
-        mean, deviation = x[~held_out].mean(axis=0), x[~held_out].std(axis=0)
-        scaled = torch.from_numpy((x - mean) / np.where(deviation > 0, deviation, 1))
-        weights = fit_softmax(scaled[~held_out], torch.from_numpy(y[~held_out]), int(y.max()) + 1, l2)
-        found = (scaled[held_out] @ weights[:-1] + weights[-1]).argmax(dim=1).numpy()
-        hits[held_out] = found == y[held_out]
+        hits[held_out] = classify(x[~held_out], y[~held_out], x[held_out], l2) == y[held_out]
     return hits
-
-
-def fit_softmax(x: torch.Tensor, y: torch.Tensor, n_classes: int, l2: float) -> torch.Tensor:
-    """The minimum of the summed cross entropy plus l2 / 2 times the squared weights: convex, so there is one.
-
-    RETURNS: (width + 1, n_classes), the last row being the bias, which is not penalised.
-    """
-    weights = torch.zeros(x.shape[1] + 1, n_classes, requires_grad=True)
-    optimizer = torch.optim.LBFGS(
-        [weights], max_iter=500, tolerance_grad=1e-5, tolerance_change=1e-8, line_search_fn="strong_wolfe"
-    )
-
-    def loss() -> torch.Tensor:
-        optimizer.zero_grad()
-        value = cross_entropy(x @ weights[:-1] + weights[-1], y) + l2 / (2 * len(y)) * weights[:-1].square().sum()
-        value.backward()
-        return value
-
-    optimizer.step(loss)
-    return weights.detach()
 
 
 def frequent_tag_hits(forms: Sequence[str], y: Numbers, folds: Numbers) -> Values:
@@ -298,28 +208,24 @@ def table(found: dict[str, Any]) -> str:
         "part of speech, ambiguous forms": pos["ambiguous"],
         "word sense": senses["all"],
     }
-    lines = [
+    names = {"0": "0 (words, without context)", "average": "average of layers"}
+    rows = [
+        [names.get(name, name), *(shown(column["layers"][name]) for column in columns.values())]
+        for name in pos["all"]["layers"]
+    ]
+    rows.append(["baseline", *(shown(column["baseline"]) for column in columns.values())])
+    rows += [
+        [name, *(shown(column["differences"][name], sign="+") for column in columns.values())]
+        for name in pos["all"]["differences"]
+    ]
+    return (
         f"Accuracy (%) on vectors of `{found['model']}`, with 95 % bootstrap intervals. Parts of speech: "
         f"{pos['tokens']:,} tokens in {pos['sentences']:,} sentences, {pos['ambiguous_tokens']:,} of a form with more "
         f"than one tag; linear probe, {pos['folds']}-fold cross-validation. Word senses: {senses['sentences']:,} "
-        f"sentences, {senses['words']:,} words, {senses['senses']:,} senses; nearest average vector.",
-        "",
-        "| layer | " + " | ".join(columns) + " |",
-        "|---|" + "---|" * len(columns),
-    ]
-    names = {"0": "0 (words, without context)", "average": "average of layers"}
-    for name in pos["all"]["layers"]:
-        cells = [shown(column["layers"][name]) for column in columns.values()]
-        lines.append(f"| {names.get(name, name)} | " + " | ".join(cells) + " |")
-    lines.append("| baseline | " + " | ".join(shown(column["baseline"]) for column in columns.values()) + " |")
-    for name in pos["all"]["differences"]:
-        cells = [shown(column["differences"][name], sign="+") for column in columns.values()]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    lines += [
-        "",
-        "Baselines: the most frequent tag of the form in the training folds; the more frequent sense of the word.",
-    ]
-    return "\n".join(lines) + "\n"
+        f"sentences, {senses['words']:,} words, {senses['senses']:,} senses; nearest average vector.\n\n"
+        f"{report.table(['layer', *columns], rows)}\n"
+        "Baselines: the most frequent tag of the form in the training folds; the more frequent sense of the word.\n"
+    )
 
 
 def shown(cell: dict[str, float], sign: str = "") -> str:
@@ -352,11 +258,7 @@ def main() -> None:
         "pos": {"file": str(arguments.pos), **probe_pos(bilm, sentences, arguments.folds, arguments.l2)},
         "senses": {"file": str(arguments.senses), **probe_senses(bilm, occurrences)},
     }
-    text = table(found)
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    Path(f"{arguments.output}.md").write_text(text, "utf8")
-    Path(f"{arguments.output}.json").write_text(json.dumps(found, indent=2) + "\n", "utf8")
-    print(text)
+    report.write(arguments.output, table(found), found)
 
 
 if __name__ == "__main__":

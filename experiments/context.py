@@ -1,7 +1,7 @@
 """What the biLM should read together: each sentence alone, sentence after sentence with the state carried on, or all of
 a Doc as one sequence.
 
-    python bench/context.py --uner FOLDER --wnut17 FOLDER --banking77 FOLDER [--model en_elmo_sm]
+    python -m experiments.context --uner FOLDER --wnut17 FOLDER --banking77 FOLDER [--model en_elmo_sm]
 
 The vectors are judged as they are, by linear classifiers that have no seed: softmax regression over the layers of each
 word for entity tags (F1 of whole entities), and over their mean for intents (accuracy). Trained on the training set (of
@@ -12,8 +12,7 @@ sentence, and backward within each sentence, from the end state of the sentence 
 """
 
 import argparse
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -22,22 +21,22 @@ import numpy as np
 import numpy.typing as npt
 import spacy
 import torch
-import torch.nn.functional as F
 from spacy.tokens import Doc
 
-ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT / "scripts")]
+from spacy_elmo import load_bilm
+from spacy_elmo.bilm import BiLM
+from spacy_elmo.bilm.packing import Packing
+from spacy_elmo.bilm.words import WordTypes
 
-from convert import read_conll, read_csv, read_iob2  # noqa: E402
-
-from spacy_elmo import load_bilm  # noqa: E402
-from spacy_elmo.bilm import BiLM  # noqa: E402
-from spacy_elmo.bilm.packing import Packing  # noqa: E402
-from spacy_elmo.bilm.words import WordTypes  # noqa: E402
+from . import report
+from .datasets import read_conll, read_csv, read_iob2
+from .linear import classify
 
 WAYS = ("alone", "carried", "one sequence")
+# Of the mean cross entropy.
 PENALTIES = (1e-4, 1e-3, 1e-2)
 Array = npt.NDArray[np.float32]
+Numbers = npt.NDArray[np.int64]
 # Of each document the entities found rightly, those there are and those found; of a text, whether its label was.
 Counts = npt.NDArray[np.int64]
 
@@ -132,36 +131,17 @@ def banking77(folder: Path) -> tuple[list[Text], list[Text]]:
     def read(name: str) -> list[Text]:
         return [Text(sentences_of(doc), list(doc.cats)) for doc in read_csv(folder / name)]
 
-    return read("source_train.csv"), read("source_test.csv")
+    return read("train.csv"), read("test.csv")
 
 
-def rows(arrays: list[Array]) -> torch.Tensor:
+def rows(arrays: list[Array]) -> Array:
     """A row for each word, all its layers side by side."""
-    return torch.from_numpy(np.concatenate([array.transpose(1, 0, 2).reshape(array.shape[1], -1) for array in arrays]))
+    return np.concatenate([array.transpose(1, 0, 2).reshape(array.shape[1], -1) for array in arrays])
 
 
-def means(arrays: list[Array]) -> torch.Tensor:
+def means(arrays: list[Array]) -> Array:
     """A row for each text."""
-    return torch.from_numpy(np.stack([array.mean(axis=1).reshape(-1) for array in arrays]))
-
-
-def classify(x: torch.Tensor, y: torch.Tensor, test: torch.Tensor, penalty: float) -> torch.Tensor:
-    """Softmax regression on standardised columns. RETURNS: the class of each test row."""
-    mean, std = x.mean(dim=0), x.std(dim=0).clamp_min(1e-6)
-    x, test = (x - mean) / std, (test - mean) / std
-    weight = torch.zeros(x.shape[1], int(y.max()) + 1, requires_grad=True)
-    bias = torch.zeros(weight.shape[1], requires_grad=True)
-    optimizer = torch.optim.LBFGS([weight, bias], max_iter=100, line_search_fn="strong_wolfe")
-
-    def closure() -> torch.Tensor:
-        optimizer.zero_grad()
-        loss = F.cross_entropy(x @ weight + bias, y) + penalty * weight.square().sum() / 2
-        loss.backward()
-        return loss
-
-    optimizer.step(closure)
-    with torch.no_grad():
-        return (test @ weight + bias).argmax(dim=1)
+    return np.stack([array.mean(axis=1).reshape(-1) for array in arrays])
 
 
 def entities(tags: Sequence[str]) -> set[tuple[int, int, str]]:
@@ -207,12 +187,12 @@ def measure(bilm: BiLM, train: list[Text], test: list[Text], ways: Sequence[str]
     features = rows if is_ner else means
     count = entity_counts if is_ner else label_counts
     classes = sorted({tag for text in train for tag in text.tags})
-    y = torch.tensor([classes.index(tag) for text in train for tag in text.tags])
+    y = np.array([classes.index(tag) for text in train for tag in text.tags])
     held = len(train) // 5
     n_held = sum(len(text.tags) for text in train[:held])
 
-    def counts(x: torch.Tensor, y: torch.Tensor, x_test: torch.Tensor, texts: list[Text], penalty: float) -> Counts:
-        found = iter([classes[i] for i in classify(x, y, x_test, penalty).tolist()])
+    def counts(x: Array, y: Numbers, x_test: Array, texts: list[Text], penalty: float) -> Counts:
+        found = iter([classes[i] for i in classify(x, y, x_test, l2=penalty * len(y))])
         return np.array([count(text.tags, [next(found) for _ in text.tags]) for text in texts])
 
     results: dict[str, Counts] = {}
@@ -226,14 +206,17 @@ def measure(bilm: BiLM, train: list[Text], test: list[Text], ways: Sequence[str]
     return results
 
 
-def table(task: str, results: dict[str, Counts]) -> str:
-    """A row for each way."""
-    lines = []
+def table(results: dict[str, dict[str, Counts]]) -> str:
+    """Markdown, a row for each task and way."""
+    rows = [row for task, ways in results.items() for row in table_rows(task, ways)]
+    return report.table(["data", "read", "score", "to alone (95%)"], rows)
+
+
+def table_rows(task: str, results: dict[str, Counts]) -> Iterator[list[str]]:
     for way, found in results.items():
         low, high = interval(found, results["alone"])
         difference = "" if way == "alone" else f"{f1(found) - f1(results['alone']):+.1f} ({low:+.1f} to {high:+.1f})"
-        lines.append(f"| {task} | {way} | {f1(found):.1f} | {difference} |")
-    return "\n".join(lines)
+        yield [task, way, f"{f1(found):.1f}", difference]
 
 
 TASKS: dict[str, Callable[[Path], tuple[list[Text], list[Text]]]] = {
@@ -250,10 +233,8 @@ def main() -> None:
     parser.add_argument("--model", default="en_elmo_sm")
     arguments = parser.parse_args()
     bilm = load_bilm(arguments.model, "cpu")
-    print("| data | read | score | to alone (95%) |\n|---|---|---|---|")
-    for task, read in TASKS.items():
-        if folder := getattr(arguments, task):
-            print(table(task, measure(bilm, *read(folder))), flush=True)
+    folders = {task: folder for task in TASKS if (folder := getattr(arguments, task))}
+    print(table({task: measure(bilm, *TASKS[task](folder)) for task, folder in folders.items()}))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Score what compare.py trained on test sets with typing errors, and put what each system loses into one table.
+"""Score what `experiments.compare` trained on test sets with typing errors, and show what each system loses.
 
-    python scripts/compare_noise.py NAME --corpus corpus/wnut17 --score ents_f --baseline tok2vec \\
+    python -m experiments.compare_noise NAME --corpus corpus/wnut17 --score ents_f --baseline tok2vec \\
         [--rates 0.1 0.2] [--noise-seeds 0 1 2] [--seeds 0] [--shares 1.0]
 
-NAME, --corpus and --score are those of compare.py. For each of --rates and --noise-seeds, errors are put into the test
-set as by noise.py; that set goes to training/NAME/. The clean test set is scored here again, so that both scores come
-from the same code and machine. The table goes to metrics/NAME-noise.md and metrics/NAME-noise.json.
+NAME, --corpus and --score are those of `experiments.compare`. For each of --rates and --noise-seeds, errors are put
+into the test set as by `experiments.noise`; that set goes to training/NAME/. The clean test set is scored here again:
+both scores are of the same code and machine. The table goes to metrics/NAME-noise.md and .json.
 """
 
 import argparse
@@ -15,10 +15,12 @@ from statistics import mean
 from typing import Any
 
 import spacy
-from compare import SCORE_NAMES, Run
-from noise import noised
-from spacy.tokens import DocBin
 from spacy.training import Corpus
+
+from . import report
+from .compare import Run
+from .datasets import read_docs, write_docs
+from .noise import noised
 
 Result = dict[str, Any]
 NOTHING = "-"
@@ -26,9 +28,9 @@ NOTHING = "-"
 
 def trained_runs(arguments: argparse.Namespace) -> list[Run]:
     """Those in the comparison's table, or the part of them that was asked for."""
-    path = Path("metrics") / f"{arguments.name}.json"
+    path = report.METRICS / f"{arguments.name}.json"
     if not path.is_file():
-        raise SystemExit(f"{path}: no such file. Make it with: python scripts/compare.py {arguments.name}")
+        raise SystemExit(f"{path}: no such file. Make it with: python -m experiments.compare {arguments.name}")
     results = json.loads(path.read_text("utf8"))
     runs = [Run(result["system"], Path(result["config"]), result["share"], result["seed"]) for result in results]
     for option, wanted, found in (
@@ -47,13 +49,13 @@ def trained_runs(arguments: argparse.Namespace) -> list[Run]:
 
 def noised_sets(arguments: argparse.Namespace) -> dict[tuple[float, int], Path]:
     """The test set with errors, for each rate and seed."""
-    docs = list(DocBin().from_disk(arguments.corpus / "test.spacy").get_docs(spacy.blank("xx").vocab))
+    docs = read_docs(arguments.corpus / "test.spacy")
     folder = Path("training") / arguments.name
     paths = {}
     for rate in arguments.rates:
         for seed in arguments.noise_seeds:
             path = folder / f"test-noise{rate:g}-seed{seed}.spacy"
-            DocBin(docs=noised(docs, rate, seed)).to_disk(path)
+            write_docs(noised(docs, rate, seed), path)
             paths[rate, seed] = path
     return paths
 
@@ -86,12 +88,10 @@ def pipeline_folder(run: Run, arguments: argparse.Namespace) -> Path:
 
 def table(results: list[Result], key: str, baseline: str) -> str:
     """Markdown, a row for each share of the data, rate of errors and system. Losses are those of the mean scores."""
-    name = SCORE_NAMES.get(key, key)
-    lines = [
-        f"| training data | typos | system | {name}, clean | {name}, typos | lost, points | lost, percent | "
-        f"points to {baseline}'s | percent to {baseline}'s | each seed |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    name = report.SCORE_NAMES.get(key, key)
+    header = ["training data", "typos", "system", f"{name}, clean", f"{name}, typos", "lost, points", "lost, percent"]
+    header += [f"points to {baseline}'s", f"percent to {baseline}'s", "each seed"]
+    rows = []
     for (share, rate), setting in grouped(results, "share", "rate").items():
         systems = {system: runs for (system,), runs in grouped(setting, "system").items()}
         its_points, its_percent = losses(systems[baseline])
@@ -104,8 +104,8 @@ def table(results: list[Result], key: str, baseline: str) -> str:
                 for seed in grouped(runs, "seed").values()
             )
             cells = [f"{share:.0%}", f"{100 * rate:g}%", system, *scores, f"{points:.1f}", f"{percent:.1f}"]
-            lines.append(f"| {' | '.join([*cells, *ratios, each])} |")
-    return "\n".join(lines) + "\n"
+            rows.append([*cells, *ratios, each])
+    return report.table(header, rows)
 
 
 def grouped(results: list[Result], *keys: str) -> dict[tuple[Any, ...], list[Result]]:
@@ -148,14 +148,11 @@ def main() -> None:
         raise SystemExit(f"{test}: no such file.")
     runs = trained_runs(arguments)
     if missing := [folder for run in runs if not (folder := pipeline_folder(run, arguments)).is_dir()]:
-        raise SystemExit(f"{missing[0]}: no such folder. Train it with: python scripts/compare.py {arguments.name}")
+        raise SystemExit(f"{missing[0]}: no such folder. Train it with: python -m experiments.compare {arguments.name}")
     sets = noised_sets(arguments)
     results = [result for run in runs for result in score(run, sets, arguments)]
     text = table(results, arguments.score, arguments.baseline)
-    metrics = Path("metrics")
-    (metrics / f"{arguments.name}-noise.md").write_text(text, "utf8")
-    (metrics / f"{arguments.name}-noise.json").write_text(json.dumps(results, indent=2) + "\n", "utf8")
-    print(text)
+    report.write(report.METRICS / f"{arguments.name}-noise", text, results)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What a language model takes for granted about who does which work.
 
-    python scripts/look_at_bias.py MODEL [--output metrics/bias]
+    python -m experiments.bias MODEL [--output metrics/bias]
 
 MODEL is one with its softmax: en_elmo_sm, or a directory that `pretrain` wrote. For each occupation, how much more
 likely the model finds sentences with "he" than the same with "she": the difference of their log-probabilities in nats,
@@ -9,11 +9,12 @@ says how the two words stand in the texts as a whole; what an occupation adds is
 """
 
 import argparse
-import json
 import statistics
 from pathlib import Path
 
 import spacy_elmo
+
+from . import report
 
 TEMPLATES = (
     "The {occupation} said that {pronoun} would come back later .",
@@ -46,10 +47,11 @@ def leanings(model: spacy_elmo.LanguageModel) -> dict[str, float]:
 
 def table(found: dict[str, float]) -> str:
     mean = statistics.mean(found.values())
-    lines = ["| occupation | he to she (nats) | beside the average |", "|---|---|---|"]
-    for occupation, value in sorted(found.items(), key=lambda item: -item[1]):
-        lines.append(f"| {occupation} | {value:+.2f} | {value - mean:+.2f} |")
-    return "\n".join([*lines, f"| average | {mean:+.2f} | |"]) + "\n"
+    ordered = sorted(found.items(), key=lambda item: -item[1])
+    rows = [[occupation, f"{value:+.2f}", f"{value - mean:+.2f}"] for occupation, value in ordered]
+    return report.table(
+        ["occupation", "he to she (nats)", "beside the average"], [*rows, ["average", f"{mean:+.2f}", ""]]
+    )
 
 
 def main() -> None:
@@ -58,10 +60,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("metrics/bias"))
     arguments = parser.parse_args()
     found = leanings(spacy_elmo.load_language_model(arguments.model, "cpu"))
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.with_suffix(".md").write_text(table(found), "utf8")
-    arguments.output.with_suffix(".json").write_text(json.dumps(found, indent=2) + "\n", "utf8")
-    print(table(found))
+    report.write(arguments.output, table(found), found)
 
 
 if __name__ == "__main__":

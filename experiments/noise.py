@@ -1,6 +1,6 @@
 """Put typing errors into a labelled data set.
 
-    python scripts/noise.py INPUT.spacy OUTPUT.spacy [--rate 0.1] [--seed 0]
+    python -m experiments.noise INPUT.spacy OUTPUT.spacy [--rate 0.1] [--seed 0]
 
 A word is a token with two letters or more. Each gets one error with the probability --rate. An error is one of the four
 kinds that Damerau (1964) found in most misspelt words: two neighbouring letters change places; or a letter is left out,
@@ -19,9 +19,10 @@ from random import Random
 from string import ascii_lowercase
 from typing import Any
 
-import spacy
 from spacy.attrs import NORM, ORTH
 from spacy.tokens import Doc, DocBin, Span
+
+from .datasets import read_docs, write_docs
 
 # Each row of keys, and how far it is moved to the right of the first, in keys.
 KEYS = (("qwertyuiop", 0), ("asdfghjkl", 0.25), ("zxcvbnm", 0.75))
@@ -90,14 +91,11 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=0.1)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    if not arguments.input.is_file():
-        raise SystemExit(f"{arguments.input}: no such file. Make it with: python scripts/convert.py")
     if not 0 <= arguments.rate <= 1:
         raise SystemExit(f"--rate {arguments.rate}: a probability is from 0 to 1.")
-    docs = list(DocBin().from_disk(arguments.input).get_docs(spacy.blank("xx").vocab))
+    docs = read_docs(arguments.input)
     copies = noised(docs, arguments.rate, arguments.seed)
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    DocBin(docs=copies).to_disk(arguments.output)
+    write_docs(copies, arguments.output)
     pairs = [(a.text, b.text) for doc, copy in zip(docs, copies, strict=True) for a, b in zip(doc, copy, strict=True)]
     changed = sum(one != other for one, other in pairs)
     print(f"{arguments.output}: errors in {changed} of {sum(is_word(one) for one, _ in pairs)} words")

@@ -1,11 +1,11 @@
 """What shape and what training give the best biLM for the same number of tokens.
 
-    python bench/study.py OUT --train TEXTS --heldout TEXTS [--tokens 1000000] [--jobs 2] [VARIANT ...]
+    python -m experiments.study OUT --train TEXTS --heldout TEXTS [--tokens 1000000] [--jobs 2] [VARIANT ...]
 
 Each variant is `configs/pretrain_sm.cfg` on a short budget with some settings changed, trained by the real command, one
 process with one thread each. A run that was stopped goes on, one that has ended is not repeated. Then all models embed
 the same held-out sentences in turns, on one thread, and with --uner and --wnut17 linear classifiers find entities by
-their vectors, as in `bench/context.py`. Writes OUT/study.md and OUT/study.json. Variants stand before the options.
+their vectors, as in `experiments.context`. Writes OUT/study.md and OUT/study.json. Variants stand before the options.
 """
 
 import argparse
@@ -20,11 +20,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import context
 import spacy
 import torch
 
 import spacy_elmo
+
+from . import context, report
 
 ROOT = Path(__file__).parent.parent
 CONFIG = ROOT / "configs" / "pretrain_sm.cfg"
@@ -142,13 +143,19 @@ def add_entities(results: list[dict[str, Any]], task: str, folder: Path) -> None
 def table(results: list[dict[str, Any]]) -> str:
     tasks = [task for task in context.TASKS if task in results[0]]
     rows = [
-        f"| {one['variant']} | {one['parameters'] / 1e6:.1f} million | {one['float16_megabytes']:.1f} MB | "
-        f"{one['tokens_per_second']:,.0f} tokens/s | {one['inference_words_per_second']:,.0f} words/s | "
-        f"{one['perplexity']:.1f} |{''.join(f' {one[task]:.1f} |' for task in tasks)}\n"
+        [
+            one["variant"],
+            f"{one['parameters'] / 1e6:.1f} million",
+            f"{one['float16_megabytes']:.1f} MB",
+            f"{one['tokens_per_second']:,.0f} tokens/s",
+            f"{one['inference_words_per_second']:,.0f} words/s",
+            f"{one['perplexity']:.1f}",
+            *(f"{one[task]:.1f}" for task in tasks),
+        ]
         for one in results
     ]
     names = ["", "parameters", "float16", "trains at", "embeds at", "held-out perplexity", *(f"{t} F1" for t in tasks)]
-    return f"| {' | '.join(names)} |\n{'|---' * len(names)}|\n{''.join(rows)}"
+    return report.table(names, rows)
 
 
 def main() -> None:
@@ -172,9 +179,7 @@ def main() -> None:
     for task in ("uner", "wnut17"):
         if folder := getattr(arguments, task):
             add_entities(results, task, folder)
-    (arguments.output / "study.json").write_text(json.dumps(results, indent=2) + "\n", "utf8")
-    (arguments.output / "study.md").write_text(table(results), "utf8")
-    print(table(results))
+    report.write(arguments.output / "study", table(results), results)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""scripts/embed_model.py, on a short run, and the card that the package has."""
+"""experiments/embedded_model.py, on a short run, and the card that the package has."""
 
 import argparse
 import json
@@ -6,7 +6,6 @@ import re
 import shlex
 import shutil
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,11 +16,12 @@ from spacy.cli._util import parse_config_overrides
 from thinc.api import Config
 from weasel.util import load_project_config
 
+from experiments import embedded_model
 from spacy_elmo import load_bilm, load_language_model
 from spacy_elmo.pretraining.config import read_config
-
-from .conftest import REPOSITORY
-from .pretraining.runs import run_here, write_texts
+from tests.conftest import REPOSITORY
+from tests.experiments.helpers import run as execute
+from tests.pretraining.runs import run_here, write_texts
 
 CONFIGS = REPOSITORY / "configs"
 ASSET = REPOSITORY / "spacy_elmo" / "assets" / "en_elmo_sm"
@@ -37,23 +37,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def embed_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The script, writing into a folder of the test."""
-    monkeypatch.syspath_prepend(str(REPOSITORY / "scripts"))
-    import embed_model
-
-    monkeypatch.setattr(embed_model, "TARGET", tmp_path / "model")
-    monkeypatch.setattr(embed_model, "METRICS", tmp_path)
-    for name in re.findall(r"\{\{(.*?)\}\}", embed_model.CARD.read_text("utf8")):
+def target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the model goes, a folder of the test; with tables for its card."""
+    monkeypatch.setattr(embedded_model, "TARGET", tmp_path / "model")
+    monkeypatch.setattr(embedded_model, "METRICS", tmp_path)
+    for name in re.findall(r"\{\{(.*?)\}\}", embedded_model.CARD.read_text("utf8")):
         (tmp_path / f"{name}.md").write_text(TABLE.replace("F1", name), "utf8")
-    return embed_model
-
-
-def call(script: ModuleType, monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> Path:
-    monkeypatch.setattr("sys.argv", ["embed_model.py", *map(str, arguments)])
-    script.main()
-    target: Path = script.TARGET
-    return target
+    return tmp_path / "model"
 
 
 def read(path: Path) -> Any:
@@ -61,10 +51,8 @@ def read(path: Path) -> Any:
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "softmax.safetensors"])
-def test_the_weights_are_those_of_the_run_in_float16(
-    run: Path, embed_model: ModuleType, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    target = call(embed_model, monkeypatch, "model", run)
+def test_the_weights_are_those_of_the_run_in_float16(run: Path, target: Path, name: str) -> None:
+    execute(embedded_model, "model", run)
     wanted, found = (load_file(path / name) for path in (run / "model-last", target))
     assert found.keys() == wanted.keys()
     for key, array in found.items():
@@ -72,20 +60,16 @@ def test_the_weights_are_those_of_the_run_in_float16(
         assert np.array_equal(array, wanted[key].astype(np.float16)), key
 
 
-def test_what_the_model_is_made_of_comes_along(
-    run: Path, embed_model: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    target = call(embed_model, monkeypatch, "model", run)
+def test_what_the_model_is_made_of_comes_along(run: Path, target: Path) -> None:
+    execute(embedded_model, "model", run)
     before, embedded = (load_language_model(path, "cpu") for path in (run / "model-last", target))
     assert embedded.bilm.config == before.bilm.config
     assert embedded.vocabulary == before.vocabulary
     assert read(target / "training.json") == read(run / "model-last" / "training.json")
 
 
-def test_the_manifest_names_texts_and_no_folders(
-    run: Path, embed_model: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    target = call(embed_model, monkeypatch, "model", run)
+def test_the_manifest_names_texts_and_no_folders(run: Path, target: Path) -> None:
+    execute(embedded_model, "model", run)
     manifest = read(target / "corpus.json")
     sources = [source for part in manifest["sources"].values() for source in part]
     assert [source["path"] for source in sources] == ["train.txt", "heldout.txt"]
@@ -94,11 +78,10 @@ def test_the_manifest_names_texts_and_no_folders(
     assert "train.txt" not in (target / "pretraining.cfg").read_text("utf8")
 
 
-def test_the_card_has_the_curve_and_the_tables(
-    run: Path, embed_model: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    call(embed_model, monkeypatch, "model", run)
-    card = (call(embed_model, monkeypatch, "card") / "README.md").read_text("utf8")
+def test_the_card_has_the_curve_and_the_tables(run: Path, target: Path) -> None:
+    execute(embedded_model, "model", run)
+    execute(embedded_model, "card")
+    card = (target / "README.md").read_text("utf8")
     curve = [f" {line['perplexity']:.1f} |" for line in evaluations(run)]
     assert len(curve) == 2
     assert all(value in card for value in curve)
@@ -111,29 +94,24 @@ def evaluations(run: Path) -> list[dict[str, Any]]:
     return [line for line in srsly.read_jsonl(run / "log.jsonl") if "perplexity" in line]
 
 
-def test_a_model_goes_in_without_the_card_of_the_one_before(
-    run: Path, embed_model: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    call(embed_model, monkeypatch, "model", run)
-    (embed_model.TARGET / "README.md").write_text("of another model", "utf8")
-    assert not (call(embed_model, monkeypatch, "model", run) / "README.md").exists()
+def test_a_model_goes_in_without_the_card_of_the_one_before(run: Path, target: Path) -> None:
+    execute(embedded_model, "model", run)
+    (target / "README.md").write_text("of another model", "utf8")
+    execute(embedded_model, "model", run)
+    assert not (target / "README.md").exists()
 
 
-def test_a_table_that_is_missing(
-    run: Path, tmp_path: Path, embed_model: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_table_that_is_missing(run: Path, tmp_path: Path, target: Path) -> None:
     (tmp_path / "uner.md").unlink()
-    call(embed_model, monkeypatch, "model", run)
+    execute(embedded_model, "model", run)
     with pytest.raises(SystemExit, match=r"uner\.md is missing: run the workflow"):
-        call(embed_model, monkeypatch, "card")
+        execute(embedded_model, "card")
 
 
-def test_a_run_that_has_not_ended(
-    run: Path, tmp_path: Path, embed_model: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_has_not_ended(run: Path, tmp_path: Path, target: Path) -> None:
     begun = Path(shutil.copytree(run, tmp_path / "begun", ignore=shutil.ignore_patterns("model-last")))
     with pytest.raises(SystemExit, match="holds no finished run"):
-        call(embed_model, monkeypatch, "model", begun)
+        execute(embedded_model, "model", begun)
 
 
 def test_the_card_of_the_package_is_of_its_model() -> None:

@@ -1,6 +1,6 @@
 """Make a small random model in the format of ELMoForManyLangs, with the words and characters of a corpus.
 
-    python scripts/random_manylangs.py CORPUS.spacy OUTPUT [--seed 0]
+    python -m experiments.random_manylangs CORPUS.spacy OUTPUT [--seed 0]
 
 It stands in for a trained model where none is at hand: everything that reads such a model can be tried, and its vectors
 tell words apart, but it has learned nothing. The same corpus and seed give the same model. As in the published
@@ -13,10 +13,10 @@ import math
 from collections import Counter
 from pathlib import Path
 
-import spacy
 import torch
-from spacy.tokens import DocBin
 from torch import Tensor
+
+from .datasets import read_docs
 
 CHAR_DIM, WORD_DIM, PROJECTION_DIM, CELL_DIM = 16, 32, 64, 128
 FILTERS = [(1, 16), (2, 32), (3, 64), (4, 64)]
@@ -32,7 +32,7 @@ def lexicons(path: Path) -> tuple[list[str], list[str]]:
     """The words that come more than once, the most frequent first, and the characters of all words. What cannot be an
     entry of a file stays unknown.
     """
-    counts = Counter(token.text for doc in DocBin().from_disk(path).get_docs(spacy.blank("xx").vocab) for token in doc)
+    counts = Counter(token.text for doc in read_docs(path) for token in doc)
     words = [word for word, count in counts.most_common(MOST_WORDS) if count > 1 and len(word.split()) == 1]
     characters = sorted({character for word in counts for character in word if not character.isspace()})
     return (
@@ -79,8 +79,6 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    if not arguments.corpus.is_file():
-        raise SystemExit(f"{arguments.corpus}: no such file. It is one that scripts/convert.py makes.")
     torch.manual_seed(arguments.seed)
     words, characters = lexicons(arguments.corpus)
     output: Path = arguments.output

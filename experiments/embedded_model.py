@@ -1,7 +1,7 @@
 """Put a pretrained model into the package, as the embedded en_elmo_sm, with its card.
 
-    python scripts/embed_model.py model RUN
-    python scripts/embed_model.py card
+    python -m experiments.embedded_model model RUN
+    python -m experiments.embedded_model card
 
 RUN is the directory of a finished `python -m spacy elmo pretrain configs/pretrain_sm.cfg`.
 
@@ -25,10 +25,12 @@ from spacy_elmo import load_bilm, load_language_model
 from spacy_elmo.language import save_language_model
 from spacy_elmo.language.metadata import CONFIG_FILE, read_facts
 
+from . import report
+
 ROOT = Path(__file__).parent.parent
 TARGET = ROOT / "spacy_elmo" / "assets" / "en_elmo_sm"
 CARD = Path(__file__).with_name("card.md")
-METRICS = ROOT / "metrics"
+METRICS = ROOT / report.METRICS
 CURVE_FILE = "curve.jsonl"
 PERPLEXITIES = ("forward_perplexity", "backward_perplexity", "perplexity")
 
@@ -100,8 +102,8 @@ def facts() -> dict[str, str]:
 
 
 def curve_table(curve: list[dict[str, Any]]) -> str:
-    rows = [f"| {row['tokens'] / 1e6:.1f} | {' | '.join(f'{row[key]:.1f}' for key in PERPLEXITIES)} |" for row in curve]
-    return "\n".join(["| tokens seen (millions) | forward | backward | average |", "|---|---|---|---|", *rows])
+    rows = [[f"{row['tokens'] / 1e6:.1f}", *(f"{row[key]:.1f}" for key in PERPLEXITIES)] for row in curve]
+    return report.table(["tokens seen (millions)", "forward", "backward", "average"], rows).strip()
 
 
 def card() -> str:

@@ -1,6 +1,6 @@
 """Show what the demo workflow made: vectors of a word in two senses, NER and text classification at work, the tables.
 
-python scripts/show_demo.py
+python -m experiments.demo
 """
 
 from pathlib import Path

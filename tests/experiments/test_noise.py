@@ -1,4 +1,4 @@
-"""scripts/noise.py, and scripts/compare_noise.py on top of it."""
+"""experiments/noise.py, and experiments/compare_noise.py on top of it."""
 
 import json
 import os
@@ -6,33 +6,20 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from importlib import import_module
 from pathlib import Path
 from random import Random
-from types import ModuleType
 from typing import Any
 
 import pytest
-import spacy
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from spacy.cli.evaluate import evaluate
 from spacy.tokens import Doc, DocBin, Span
 
-from .conftest import REPOSITORY
-
-SCRIPTS = REPOSITORY / "scripts"
-VOCAB = spacy.blank("xx").vocab
-
-
-def script_module(name: str) -> ModuleType:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(SCRIPTS))
-        return import_module(name)
-
-
-convert, compare, noise = map(script_module, ("convert", "compare", "noise"))
-compare_noise = script_module("compare_noise")
+from experiments import compare, compare_noise, noise
+from experiments.datasets import VOCAB, read_docs
+from tests.conftest import REPOSITORY
+from tests.experiments.helpers import convert_demo, run
 
 any_word = st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]), min_size=1, max_size=12)
 english = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'-09", min_size=1, max_size=12)
@@ -160,40 +147,24 @@ def test_syntax_lemmas_and_unknown_spaces_stay() -> None:
     assert [len(sentence) for sentence in copy.sents] == [2, 2]
 
 
-# The scripts
+# The commands
 
 
-def run(script: ModuleType, *words: object, cwd: Path) -> None:
-    """As its command would, but in this process, which has imported already what takes seconds."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", [script.__name__, *map(str, words)])
-        patch.chdir(cwd)
-        script.main()
-
-
-def read(path: Path) -> list[Doc]:
-    return list(DocBin().from_disk(path).get_docs(VOCAB))
-
-
-def convert_demo(part: str, output: Path, *words: str) -> None:
-    run(convert, "jsonl", REPOSITORY / "assets" / "demo" / f"{part}.jsonl", output, *words, cwd=REPOSITORY)
-
-
-def test_script_is_one_of_its_seed(tmp_path: Path) -> None:
+def test_command_is_one_of_its_seed(tmp_path: Path) -> None:
     convert_demo("test", tmp_path / "test.spacy")
-    command = [sys.executable, str(SCRIPTS / "noise.py"), "test.spacy", "out/a.spacy", "--rate", "0.2"]
-    environment = {**os.environ, "PYTHONHASHSEED": "1"}  # this process has another
+    command = [sys.executable, "-m", "experiments.noise", "test.spacy", "out/a.spacy", "--rate", "0.2"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONHASHSEED": "1"}  # this process has another
     subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=300)
     for name, seed in (("b", 0), ("c", 6)):
         run(noise, "test.spacy", f"out/{name}.spacy", "--rate", "0.2", "--seed", seed, cwd=tmp_path)
-    a, b, c = (texts(read(tmp_path / "out" / f"{name}.spacy")) for name in "abc")
+    a, b, c = (texts(read_docs(tmp_path / "out" / f"{name}.spacy")) for name in "abc")
     assert a == b != c
-    clean = read(tmp_path / "test.spacy")
+    clean = read_docs(tmp_path / "test.spacy")
     assert list(map(len, a)) == list(map(len, clean))
-    assert [doc.cats for doc in read(tmp_path / "out" / "a.spacy")] == [doc.cats for doc in clean]
+    assert [doc.cats for doc in read_docs(tmp_path / "out" / "a.spacy")] == [doc.cats for doc in clean]
 
 
-def test_script_says_what_is_wrong(tmp_path: Path) -> None:
+def test_command_says_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"absent\.spacy: no such file"):
         run(noise, "absent.spacy", "out.spacy", cwd=tmp_path)
     DocBin(docs=[]).to_disk(tmp_path / "in.spacy")
@@ -221,7 +192,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def losses(folder: Path, *words: str) -> list[dict[str, Any]]:
-    """What compare_noise.py finds there."""
+    """What `experiments.compare_noise` finds there."""
     options = ["--corpus", "corpus", "--score", "ents_f", "--baseline", "tok2vec", *words]
     run(compare_noise, "small", *options, cwd=folder)
     results: list[dict[str, Any]] = json.loads((folder / "metrics" / "small-noise.json").read_text("utf8"))
@@ -238,7 +209,7 @@ def test_scores_what_compare_trained(compared: Path) -> None:
         assert result["clean"] == pytest.approx(scores[result["seed"]])
         assert result["noised"] != result["clean"] or result["rate"] == 0
         assert result["noised"] == result["clean"] or result["rate"] > 0
-    # The same as with a file that noise.py made, tested by what is behind spaCy's own command.
+    # The same as with a file that `experiments.noise` made, tested by what is behind spaCy's own command.
     run(noise, "corpus/test.spacy", "noised.spacy", "--rate", "0.3", "--seed", "1", cwd=compared)
     pipeline = compared / "training" / "small" / "tok2vec-100pct-seed1" / "model-best"
     wanted = 100 * evaluate(str(pipeline), compared / "noised.spacy")["ents_f"]

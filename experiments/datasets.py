@@ -1,6 +1,6 @@
-"""Turn a labelled data set into spaCy's binary format.
+"""The data that experiments are made on. As a command: a labelled data set into spaCy's binary format.
 
-    python scripts/convert.py FORMAT INPUT OUTPUT [--share 0.1 --seed 0] [--rest OUTPUT2]
+    python -m experiments.datasets FORMAT INPUT OUTPUT [--share 0.1 --seed 0] [--rest OUTPUT2]
 
 FORMAT is "conll" (token TAB tag, as WNUT17), "iob2" (id, token, tag, …, as Universal NER), "jsonl" (text, category, and
 spans, as our demo set) or "csv" (text,category, as Banking77). Each sentence or text becomes one Doc. With --share only
@@ -14,6 +14,7 @@ import json
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import spacy
@@ -21,20 +22,34 @@ from spacy.tokens import Doc, DocBin
 from spacy.training import biluo_tags_to_spans, iob_to_biluo
 
 Reader = Callable[[Path], Iterator[Doc]]
-NLP = spacy.blank("xx")
+VOCAB = spacy.blank("xx").vocab
+
+
+def lines_of(path: Path) -> list[str]:
+    """The lines of a text file, without line breaks."""
+    if not path.is_file():
+        raise SystemExit(f"{path}: no such file.")
+    # Not `splitlines`: a form may hold one of the other characters that it splits at.
+    return path.read_text("utf8").rstrip("\n").split("\n")
+
+
+# Labelled texts, as spaCy's Docs
 
 
 def read_conll(path: Path) -> Iterator[Doc]:
+    """A Doc for each sentence: token and tag, split by a tab."""
     return _read_columns(path, token=0, tag=1)
 
 
 def read_iob2(path: Path) -> Iterator[Doc]:
+    """A Doc for each sentence: number, token and tag, split by tabs. `Doc.user_data["document"]` says of which text."""
     return _read_columns(path, token=1, tag=2)
 
 
 def read_jsonl(path: Path) -> Iterator[Doc]:
+    """A Doc for each line, with its category and its entities."""
     nlp = spacy.blank("en")
-    for number, line in enumerate(path.read_text("utf8").splitlines(), start=1):
+    for number, line in enumerate(lines_of(path), start=1):
         item = json.loads(line)
         doc = nlp.make_doc(item["text"])
         spans = [doc.char_span(span["start"], span["end"], label=span["label"]) for span in item["spans"]]
@@ -46,6 +61,7 @@ def read_jsonl(path: Path) -> Iterator[Doc]:
 
 
 def read_csv(path: Path) -> Iterator[Doc]:
+    """A Doc for each row, with its category."""
     nlp = spacy.blank("en")
     with path.open(encoding="utf8", newline="") as file:
         for row in csv.DictReader(file):
@@ -61,7 +77,7 @@ def _read_columns(path: Path, token: int, tag: int) -> Iterator[Doc]:
     words: list[str] = []
     tags: list[str] = []
     document = ""
-    for line in [*path.read_text("utf8").split("\n"), ""]:
+    for line in [*lines_of(path), ""]:
         if line.startswith("# newdoc"):
             document = line
         elif line.startswith("# "):
@@ -71,11 +87,24 @@ def _read_columns(path: Path, token: int, tag: int) -> Iterator[Doc]:
             words.append(columns[token])
             tags.append(columns[tag])
         elif words:
-            doc = Doc(NLP.vocab, words=words)
+            doc = Doc(VOCAB, words=words)
             doc.set_ents(biluo_tags_to_spans(doc, iob_to_biluo(tags)))
             doc.user_data["document"] = document
             yield doc
             words, tags = [], []
+
+
+def read_docs(path: Path) -> list[Doc]:
+    """The Docs of a .spacy file."""
+    if not path.is_file():
+        raise SystemExit(f"{path}: no such file. Make it with: python -m experiments.datasets")
+    return list(DocBin().from_disk(path).get_docs(VOCAB))
+
+
+def write_docs(docs: list[Doc], path: Path) -> None:
+    """Write a .spacy file, and the folders it lies in."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    DocBin(docs=docs).to_disk(path)
 
 
 def split(docs: list[Doc], share: float, seed: int) -> tuple[list[Doc], list[Doc]]:
@@ -106,6 +135,68 @@ def with_all_categories(docs: list[Doc]) -> list[Doc]:
     return docs
 
 
+# What the layers of a model are probed with
+
+
+@dataclass(frozen=True)
+class TaggedSentence:
+    """Words and the part of speech of each."""
+
+    words: list[str]
+    tags: list[str]
+
+
+@dataclass(frozen=True)
+class Occurrence:
+    """A word in a sentence, and what it means there."""
+
+    word: str
+    sense: str
+    sentence: list[str]
+
+    @property
+    def position(self) -> int:
+        return self.sentence.index(self.word)
+
+
+def read_conllu(path: Path) -> list[TaggedSentence]:
+    """Forms and UPOS tags. Lines of multiword tokens (1-2) and of empty nodes (1.1) are left out, as in scoring."""
+    sentences = []
+    words: list[str] = []
+    tags: list[str] = []
+    # With an empty line at the end, which ends the last sentence in a file that lacks it.
+    for number, line in enumerate([*lines_of(path), ""], 1):
+        if not line.strip():
+            if words:
+                sentences.append(TaggedSentence(words, tags))
+            words, tags = [], []
+        elif not line.startswith("#"):
+            columns = line.split("\t")
+            if len(columns) != 10:
+                raise SystemExit(f"{path}, line {number}: CoNLL-U has 10 columns split by tabs, but here: {line!r}.")
+            if columns[0].isdecimal():
+                words.append(columns[1])
+                tags.append(columns[3])
+    return sentences
+
+
+def read_senses(path: Path) -> list[Occurrence]:
+    """A JSON object a line with "word", "sense" and "text", words split by spaces."""
+    found = []
+    for number, line in enumerate(lines_of(path), 1):
+        try:
+            item = json.loads(line)
+            occurrence = Occurrence(item["word"], item["sense"], item["text"].split())
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise SystemExit(
+                f'{path}, line {number}: must be {{"word": …, "sense": …, "text": …}}, but is {line!r}.'
+            ) from None
+        if occurrence.sentence.count(occurrence.word) != 1:
+            raise SystemExit(f"{path}, line {number}: {occurrence.word!r} must stand once in {item['text']!r}.")
+        found.append(occurrence)
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("format", choices=READERS)
@@ -121,8 +212,7 @@ def main() -> None:
     taken, left = split(docs, arguments.share, arguments.seed)
     for path, part in ((arguments.output, taken), (arguments.rest, left)):
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            DocBin(docs=part).to_disk(path)
+            write_docs(part, path)
             print(f"{path}: {len(part)} docs, {sum(map(len, part))} tokens, {sum(len(d.ents) for d in part)} entities")
 
 

@@ -1,6 +1,6 @@
 """Train systems on the same data with the same limits, and put their scores on the test set into one table.
 
-    python scripts/compare.py NAME --system elmo=configs/ner.cfg --system tok2vec=configs/ner_tok2vec.cfg \\
+    python -m experiments.compare NAME --system elmo=configs/ner.cfg --system tok2vec=configs/ner_tok2vec.cfg \\
         --corpus corpus/wnut17 --score ents_f [--seeds 0 1 2] [--shares 1.0 0.1] [--set training.dropout=0.2] …
 
 --set elmo:training.dropout=0.2 sets it for the system elmo alone.
@@ -25,15 +25,14 @@ from pathlib import Path
 from typing import Any
 
 import spacy
-from convert import split
 from spacy.cli._util import parse_config_overrides
-from spacy.tokens import DocBin
 from spacy.util import load_config
 
 from spacy_elmo.checkpoints import CheckpointError
 from spacy_elmo.checkpoints.source import locate
 
-SCORE_NAMES = {"ents_f": "Entity F1", "cats_macro_f": "Macro F1", "cats_micro_f": "Accuracy"}
+from . import report
+from .datasets import read_docs, split, write_docs
 
 
 @dataclass(frozen=True)
@@ -133,15 +132,13 @@ def training_data(run: Run, arguments: argparse.Namespace) -> Path:
     path: Path = arguments.corpus / "train.spacy"
     if run.share == 1:
         return path
-    docs = list(DocBin().from_disk(path).get_docs(spacy.blank("xx").vocab))
-    part, _ = split(docs, run.share, run.seed)
+    part, _ = split(read_docs(path), run.share, run.seed)
     path = (
         Path("training")
         / arguments.name
         / f"train-{run.share:.0%}-seed{run.seed}-{run.system}.spacy".replace("%", "pct")
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    DocBin(docs=part).to_disk(path)
+    write_docs(part, path)
     return path
 
 
@@ -162,10 +159,9 @@ def spacy_command(words: list[str], log: Path, jobs: int) -> float:
 
 def table(results: list[dict[str, Any]], score: str) -> str:
     """Markdown, a row for each share of the data and system."""
-    lines = [
-        f"| training data | system | {SCORE_NAMES.get(score, score)} on test | seeds | training time (s) | words/s |",
-        "|---|---|---|---|---|---|",
-    ]
+    name = report.SCORE_NAMES.get(score, score)
+    header = ["training data", "system", f"{name} on test", "seeds", "training time (s)", "words/s"]
+    rows = []
     groups: dict[tuple[float, str], list[dict[str, Any]]] = {}
     for result in results:
         groups.setdefault((result["share"], result["system"]), []).append(result)
@@ -176,8 +172,8 @@ def table(results: list[dict[str, Any]], score: str) -> str:
         seconds = statistics.median(run["train_seconds"] for run in runs)
         speed = statistics.median(run["words_per_second"] for run in runs)
         mean = statistics.mean(scores)
-        lines.append(f"| {share:.0%} | {system} | **{mean:.1f}**{spread} | {each} | {seconds:.0f} | {speed:,.0f} |")
-    return "\n".join(lines) + "\n"
+        rows.append([f"{share:.0%}", system, f"**{mean:.1f}**{spread}", each, f"{seconds:.0f}", f"{speed:,.0f}"])
+    return report.table(header, rows)
 
 
 def main() -> None:
@@ -210,12 +206,7 @@ def main() -> None:
             raise SystemExit(f"{path}: no such file.")
     with ThreadPoolExecutor(arguments.jobs) as pool:
         results = list(pool.map(lambda run: execute(run, arguments), runs))
-    metrics = Path("metrics")
-    metrics.mkdir(exist_ok=True)
-    text = table(results, arguments.score)
-    (metrics / f"{arguments.name}.md").write_text(text, "utf8")
-    (metrics / f"{arguments.name}.json").write_text(json.dumps(results, indent=2) + "\n", "utf8")
-    print(text)
+    report.write(report.METRICS / arguments.name, table(results, arguments.score), results)
 
 
 if __name__ == "__main__":

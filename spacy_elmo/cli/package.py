@@ -1,0 +1,92 @@
+"""`python -m spacy elmo package`: an installable pipeline of a biLM."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from wasabi import msg
+
+from .failing import failing
+from .source import SourceArgument, WeightsOption, source_of
+
+if TYPE_CHECKING:
+    from spacy import Language
+
+    from ..checkpoints import Source
+
+
+def package(
+    source: SourceArgument,
+    output: Annotated[
+        Path, typer.Argument(metavar="OUTPUT", help="The directory to build in, made where it is not there")
+    ],
+    name: Annotated[str, typer.Option("--name", help="Of the package, without the language", show_default=False)],
+    weights: WeightsOption = None,
+    version: Annotated[str, typer.Option("--version", help="Of the package")] = "1.0.0",
+    language: Annotated[
+        str | None, typer.Option("--lang", help="Of its texts, a code of spaCy's; by default what the model says")
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option("--license", "--licence", help="Of the weights; by default what the model says")
+    ] = None,
+    author: Annotated[str | None, typer.Option("--author", help="By default what the model says")] = None,
+) -> None:
+    """Make a wheel of a model: a pipeline with the component "elmo" alone, ready with its weights.
+
+    After `pip install` of it, `spacy.load("LANG_NAME")` gives the pipeline, and a config takes the component from it by
+    `source = "LANG_NAME"` under [components.elmo]. Weights are stored as float32. Language, licence and author are what
+    the model says of itself, where it was trained here, or the catalogue of it.
+
+    \b
+    Examples:
+      python -m spacy elmo package ./out/model-best packages --name elmo_news
+      python -m spacy elmo package portuguese packages --name elmo_original --version 1.0.1
+    """
+    with failing():
+        from spacy.cli.package import package as build_package
+
+        model = source_of(source, weights)
+        stated = _stated(model)
+        language = language or stated["lang"]
+        if not language:
+            raise ValueError(f"{source} does not say of what language it is. Say so, for instance: --lang en")
+        nlp = _blank(language)
+        nlp.add_pipe("elmo", config={"model": {"source": model}})
+        nlp.meta["license"] = licence or stated["license"]
+        nlp.meta["author"] = author or stated["author"]
+        nlp.meta["description"] = f"ELMo vectors of the biLM {source}, for spacy-elmo"
+        output.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory() as directory:
+            nlp.to_disk(directory)
+            build_package(Path(directory), output, name=name, version=version, create_wheel=True, force=True)
+    if not nlp.meta["license"]:
+        msg.warn("The licence of the weights is not known, so the package states none. To state one: --license NAME")
+
+
+def _blank(language: str) -> "Language":
+    import spacy
+
+    try:
+        return spacy.blank(language)
+    except ImportError:
+        raise ValueError(
+            f"spaCy has no language {language!r}. Give one that it has by --lang, such as xx, which is none of its own."
+        ) from None
+
+
+def _stated(source: "Source") -> dict[str, str]:
+    """What a model says of itself, or the catalogue of it, under the names in meta.json; "" for nothing."""
+    from ..checkpoints.published import find
+    from ..checkpoints.source import locate
+    from ..language import metadata
+
+    directory = locate(source).directory
+    facts = metadata.read_facts(directory) or {}
+    if "language" not in facts and (directory / metadata.CONFIG_FILE).exists():
+        facts["language"] = metadata.read_nlp_config(directory)["nlp"].get("lang")
+    if (published := find(source) if isinstance(source, str) else None) is not None:
+        facts.setdefault("language", published.languages[0] if len(published.languages) == 1 else None)
+        facts.setdefault("licence", published.licence)
+    names = {"lang": "language", "license": "licence", "author": "author"}
+    return {theirs: facts.get(ours) or "" for theirs, ours in names.items()}

@@ -1,0 +1,101 @@
+"""`python -m spacy elmo package`: a wheel that is of its model's language and licence."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import numpy as np
+import pytest
+from thinc.api import Config
+
+from spacy_elmo import BiLM, save_bilm
+from spacy_elmo.language import save_language_model
+from tests.cli.helpers import assert_fails, elmo
+from tests.language.models import random_language_model
+
+NLP = """
+[nlp]
+lang = "pt"
+pipeline = ["sentencizer"]
+
+[components.sentencizer]
+factory = "sentencizer"
+"""
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Path:
+    """A model as `pretrain` leaves it."""
+    facts = {"step": 1, "language": "pt", "licence": "CC BY 4.0", "author": "Maria Silva"}
+    save_language_model(random_language_model(), tmp_path / "model", Config().from_str(NLP), facts)
+    return tmp_path / "model"
+
+
+def meta_of(output: Path) -> dict[str, Any]:
+    """What the one wheel says of its pipeline."""
+    (wheel,) = output.glob("*/dist/*.whl")
+    with ZipFile(wheel) as file:
+        (name,) = [name for name in file.namelist() if name.count("/") == 1 and name.endswith("/meta.json")]
+        return dict(json.loads(file.read(name)))
+
+
+def test_a_package_is_of_its_model_s_language_licence_and_author(trained: Path, tmp_path: Path) -> None:
+    result = elmo("package", trained, tmp_path / "out", "--name", "elmo_news", "--version", "2.1.0")
+    assert result.code == 0, result.text
+    meta = meta_of(tmp_path / "out")
+    assert (meta["lang"], meta["name"], meta["version"]) == ("pt", "elmo_news", "2.1.0")
+    assert (meta["license"], meta["author"]) == ("CC BY 4.0", "Maria Silva")
+
+
+def test_it_installs_and_gives_the_model_s_vectors(tiny_bilm: BiLM, tmp_path: Path) -> None:
+    model = save_bilm(tiny_bilm, tmp_path / "model")
+    result = elmo("package", model, tmp_path / "out", "--name", "elmo", "--lang", "da", "--license", "MIT")
+    assert result.code == 0, result.text
+    (wheel,) = (tmp_path / "out").glob("*/dist/*.whl")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(tmp_path / "site")]
+    subprocess.run([*command, str(wheel)], check=True, timeout=300)
+    program = "import spacy, json; doc = spacy.load('da_elmo')('Mette bor her'); print(json.dumps(doc.tensor.tolist()))"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=True, env=environment, cwd=tmp_path
+    )
+    (layers,) = tiny_bilm.embed([["Mette", "bor", "her"]])
+    assert np.allclose(json.loads(done.stdout), layers.mean(axis=0), rtol=0, atol=1e-6)
+
+
+def test_a_model_without_such_facts_has_the_language_of_its_tokenizer_and_no_licence(
+    trained: Path, tmp_path: Path
+) -> None:
+    (trained / "training.json").write_text('{"step": 1}', "utf8")
+    result = elmo("package", trained, tmp_path / "out", "--name", "elmo")
+    assert result.code == 0, result.text
+    assert "licence of the weights is not known" in result.text
+    meta = meta_of(tmp_path / "out")
+    assert (meta["lang"], meta["license"], meta["author"]) == ("pt", "", "")
+
+
+def test_the_catalogue_speaks_for_a_model_that_does_not(tmp_path: Path) -> None:
+    result = elmo("package", "en_elmo_sm", tmp_path / "out", "--name", "elmo_again")
+    assert result.code == 0, result.text
+    meta = meta_of(tmp_path / "out")
+    assert (meta["lang"], meta["license"]) == ("en", "MIT")
+
+
+def test_what_the_user_says_goes_before_what_the_model_says(trained: Path, tmp_path: Path) -> None:
+    options = ["--lang", "gl", "--license", "CC0", "--author", "Xoán"]
+    assert elmo("package", trained, tmp_path / "out", "--name", "elmo", *options).code == 0
+    meta = meta_of(tmp_path / "out")
+    assert (meta["lang"], meta["license"], meta["author"]) == ("gl", "CC0", "Xoán")
+
+
+def test_says_what_is_missing(tiny_bilm: BiLM, tmp_path: Path) -> None:
+    model = save_bilm(tiny_bilm, tmp_path / "model")
+    assert_fails(elmo("package", model, tmp_path / "out", "--name", "elmo"), "of what language", "--lang")
+    words = ["package", model, tmp_path / "out", "--name", "elmo", "--lang", "qqq"]
+    assert_fails(elmo(*words), "spaCy has no language 'qqq'", "--lang")
+    assert_fails(elmo("package", tmp_path / "absent", tmp_path / "out", "--name", "elmo"), "absent")
+    assert not (tmp_path / "out").exists()
