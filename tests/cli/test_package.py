@@ -22,6 +22,8 @@ NLP = """
 lang = "pt"
 pipeline = ["sentencizer"]
 
+[components]
+
 [components.sentencizer]
 factory = "sentencizer"
 """
@@ -86,10 +88,10 @@ def test_the_catalogue_speaks_for_a_model_that_does_not(tmp_path: Path) -> None:
 
 
 def test_what_the_user_says_goes_before_what_the_model_says(trained: Path, tmp_path: Path) -> None:
-    options = ["--lang", "gl", "--license", "CC0", "--author", "Xoán"]
+    options = ["--lang", "ca", "--license", "CC0", "--author", "Xoán"]
     assert elmo("package", trained, tmp_path / "out", "--name", "elmo", *options).code == 0
     meta = meta_of(tmp_path / "out")
-    assert (meta["lang"], meta["license"], meta["author"]) == ("gl", "CC0", "Xoán")
+    assert (meta["lang"], meta["license"], meta["author"]) == ("ca", "CC0", "Xoán")
 
 
 def test_says_what_is_missing(tiny_bilm: BiLM, tmp_path: Path) -> None:
