@@ -69,7 +69,8 @@ def convert(
 
 def _check_target(directory: Path) -> None:
     """A converted model beside another one's softmax would look like a model that can go on training."""
+    from ..disk import TakenError
     from ..language import metadata
 
     for path in metadata.present(directory):
-        raise FileExistsError(f"{path} is part of a model that was trained here; choose another directory.")
+        raise TakenError(f"{path} is part of a model that was trained here; choose another directory.")

@@ -24,7 +24,8 @@ def perplexity(
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines for programs")] = False,
 ) -> None:
     """Perplexity of texts: by the softmax over the whole vocabulary, forward, backward, and both together. Each
-    sentence is read alone. Words outside the vocabulary count as the one word <UNK>.
+    sentence is read alone. Words outside the vocabulary count as the one word <UNK>, which is easy to predict: where
+    models have other vocabularies, or leave another share of the words unknown, their perplexities do not compare.
 
     \b
     Examples:
@@ -33,12 +34,15 @@ def perplexity(
     """
     with failing():
         from ..checkpoints.source import locate
+        from ..corpus.errors import CorpusError
         from ..corpus.sentences import read_sentences
         from ..language import Perplexity, load_language_model, score
         from ..language.metadata import read_nlp_config
 
         language_model = load_language_model(model)
         sentences = list(read_sentences([text], read_nlp_config(locate(model).directory)))
+        if not sentences:
+            raise CorpusError(f"{text}: no text, and so no perplexity.")
         scores = score(language_model, sentences)
         for sentence, one in zip(sentences, scores, strict=True) if per_sentence else []:
             _print(one.perplexity, " ".join(sentence), as_json)
@@ -52,12 +56,12 @@ def _print(found: "Perplexity", sentence: str | None, as_json: bool) -> None:
         "backward": found.backward,
         "predictions": found.n_predictions,
         "unknown": found.n_unknown,
+        "unknown_share": found.unknown_share,
     }
     if as_json:
         print(json.dumps({**({"sentence": sentence} if sentence is not None else {}), **values}, ensure_ascii=False))
     elif sentence is not None:
         print(f"{found.average:>12.2f}  {sentence}")
     else:
-        msg.table(
-            [(key, f"{value:,.2f}" if isinstance(value, float) else f"{value:,}") for key, value in values.items()]
-        )
+        shown = {key: f"{value:,.2f}" if isinstance(value, float) else f"{value:,}" for key, value in values.items()}
+        msg.table({**shown, "unknown_share": f"{found.unknown_share:.1%}"})

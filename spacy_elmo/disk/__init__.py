@@ -8,10 +8,20 @@ killed process has left lies hidden beside the name, and goes when that name is 
 
 from .digest import digest
 from .directory import new_directory
-from .errors import DiskError, writing
+from .errors import DiskError, TakenError, writing
 from .file import write_whole
 from .json import read_json
 from .leftovers import settle
 from .lock import lock
 
-__all__ = ["DiskError", "digest", "lock", "new_directory", "read_json", "settle", "write_whole", "writing"]
+__all__ = [
+    "DiskError",
+    "TakenError",
+    "digest",
+    "lock",
+    "new_directory",
+    "read_json",
+    "settle",
+    "write_whole",
+    "writing",
+]

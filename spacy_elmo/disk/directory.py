@@ -11,7 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from .errors import writing
+from .errors import TakenError, writing
 from .file import sync
 from .leftovers import aside, hidden, settle, sweep, turn
 
@@ -35,7 +35,7 @@ def new_directory(path: str | PathLike[str], *, overwrite: bool = False) -> Iter
         The empty directory to fill.
 
     Raises:
-        FileExistsError: A file is there; or a directory that is not empty, and `overwrite` is false. Before the block
+        TakenError: A file is there; or a directory that is not empty, and `overwrite` is false. Before the block
             runs, or at its end where it came to be meanwhile.
         DiskError: The disk does not take it.
     """
@@ -54,9 +54,9 @@ def new_directory(path: str | PathLike[str], *, overwrite: bool = False) -> Iter
 
 def _check_target(target: Path, overwrite: bool) -> None:
     if target.exists() and not target.is_dir():
-        raise FileExistsError(f"{target} is a file, and a directory is to be written; choose another name.")
+        raise TakenError(f"{target} is a file, and a directory is to be written; choose another name.")
     if not overwrite and target.is_dir() and any(target.iterdir()):
-        raise FileExistsError(f"{target} is there already and not empty; choose another name, or overwrite it.")
+        raise TakenError(f"{target} is there already and not empty; choose another name, or overwrite it.")
 
 
 def _swap(unfinished: Path, target: Path) -> None:

@@ -14,6 +14,10 @@ class DiskError(ElmoError, OSError):
     """The disk does not take what is written to it. The message names the place."""
 
 
+class TakenError(ElmoError, FileExistsError):
+    """Something has the name already, and is not to be replaced. The message names it."""
+
+
 @contextmanager
 def writing(path: Path, advice: str = _ADVICE) -> Iterator[None]:
     """Turn faults of the disk into errors that say what to do.
@@ -27,7 +31,7 @@ def writing(path: Path, advice: str = _ADVICE) -> Iterator[None]:
     """
     try:
         yield
-    except DiskError:
+    except ElmoError:
         raise
     except OSError as error:
         if not _concerns(error, path):
@@ -40,7 +44,7 @@ def _concerns(error: OSError, path: Path) -> bool:
     is in it, also while it is built under a hidden name.
     """
     if isinstance(error, FileExistsError) and error.errno is None:
-        return False  # raised on purpose, here or in the block
+        return False  # raised on purpose, in the block
     if not isinstance(error.filename, str | bytes):
         return True
     name = Path(os.fsdecode(error.filename))

@@ -1,7 +1,6 @@
 """A language model on disk: the biLM in the native format, and beside it what only prediction needs."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from thinc.api import Config
 from ..checkpoints import CheckpointError, Source, load_located, save_bilm
 from ..checkpoints.native import serialize_parameters
 from ..checkpoints.source import locate
-from ..disk import DiskError
+from ..disk import new_directory
 from .metadata import CONFIG_FILE, SOFTMAX_FILE, TRAINING_FILE, VOCABULARY_FILE, read_vocabulary
 from .model import LanguageModel
 
@@ -22,36 +21,35 @@ def save_language_model(
     model: LanguageModel, directory: Path, config: Config, facts: dict[str, Any], dtype: str = "float32"
 ) -> None:
     """Write the biLM (config.json, model.safetensors), the softmax, its vocabulary, the config and the facts of its
-    training. What stood there before is replaced as a whole, once all is written.
+    training, as a whole: what stood there before is replaced.
 
-    dtype: "float32" or "float16", of what is stored. Raises DiskError where the disk does not take it.
+    Args:
+        model: On any device.
+        directory: Where to.
+        config: What the model was trained with.
+        facts: JSON-ready.
+        dtype: "float32" or "float16", of what is stored.
+
+    Raises:
+        DiskError: The disk does not take it. What stood there before stays.
     """
-    unfinished, old = (directory.with_name(f".{directory.name}.{state}") for state in ("unfinished", "old"))
-    if old.exists() and not directory.exists():
-        old.rename(directory)  # a process was killed between the two renames below
-    for path in (unfinished, old):
-        shutil.rmtree(path, ignore_errors=True)
-    try:
+    with new_directory(directory, overwrite=True) as unfinished:
         save_bilm(model.bilm, unfinished, dtype=dtype)
         (unfinished / SOFTMAX_FILE).write_bytes(serialize_parameters(model.softmax, dtype))
         _write_json(unfinished / VOCABULARY_FILE, model.vocabulary)
         _write_json(unfinished / TRAINING_FILE, facts)
         (unfinished / CONFIG_FILE).write_text(config.to_str(), "utf8")
-        if directory.exists():
-            directory.rename(old)
-        unfinished.rename(directory)
-    except OSError as error:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise DiskError(f"Could not write the model {directory} ({error}).") from None
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def load_language_model(source: Source, device: torch.device | str | None = None) -> LanguageModel:
     """Load a language model that `pretrain` wrote.
 
-    source: its directory, or whatever else `load_bilm` loads, such as an archive of it.
-    device: None for a GPU where there is one, else the CPU.
-    Raises CheckpointError where the directory has a biLM but no softmax, or files are missing or damaged.
+    Args:
+        source: Its directory, or whatever else `load_bilm` loads, such as an archive of it.
+        device: None for a GPU where there is one, else the CPU.
+
+    Raises:
+        CheckpointError: There is a biLM but no softmax, or files are missing or damaged.
     """
     location = locate(source)
     directory = location.directory

@@ -1,6 +1,6 @@
 """What lies beside a biLM that was trained here: what prediction needs, and vectors do not."""
 
-import json
+import configparser
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +8,13 @@ from thinc.api import Config
 
 from ..checkpoints import CheckpointError
 from ..corpus.corpus import MARKS
+from ..disk import read_json
 
 SOFTMAX_FILE = "softmax.safetensors"
 VOCABULARY_FILE = "vocabulary.json"
 TRAINING_FILE = "training.json"
 CONFIG_FILE = "pretraining.cfg"
+_MAX_VOCABULARY_BYTES = 1_000_000_000
 
 
 def present(directory: Path) -> list[Path]:
@@ -22,13 +24,15 @@ def present(directory: Path) -> list[Path]:
 
 
 def read_vocabulary(directory: Path) -> list[str] | None:
-    """The words that a model predicts; None where there are none. Raises CheckpointError where the file is no list of
-    words beginning with the three marks.
+    """The words that a model predicts; None where there are none.
+
+    Raises:
+        CheckpointError: The file is no list of words beginning with the three marks.
     """
     path = directory / VOCABULARY_FILE
     if not path.exists():
         return None
-    words = _read_json(path)
+    words = read_json(path, CheckpointError, max_bytes=_MAX_VOCABULARY_BYTES)
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise CheckpointError(f"{path}: not a vocabulary, which is a JSON list of words.")
     if words[: len(MARKS)] != list(MARKS):
@@ -39,32 +43,29 @@ def read_vocabulary(directory: Path) -> list[str] | None:
 
 
 def read_facts(directory: Path) -> dict[str, Any] | None:
-    """The facts of a model's training; None where there are none. Raises CheckpointError where the file is no JSON
-    object.
+    """The facts of a model's training; None where there are none.
+
+    Raises:
+        CheckpointError: The file is no JSON object.
     """
     path = directory / TRAINING_FILE
     if not path.exists():
         return None
-    facts = _read_json(path)
+    facts = read_json(path, CheckpointError)
     if not isinstance(facts, dict):
         raise CheckpointError(f"{path}: not the facts of a training, which are a JSON object.")
     return facts
 
 
 def read_nlp_config(directory: Path) -> dict[str, Any]:
-    """The tokenizer and sentence rule that a model was trained with, for `tokenize`. Raises CheckpointError where the
-    model does not say.
+    """The tokenizer and sentence rule that a model was trained with, for `tokenize`.
+
+    Raises:
+        CheckpointError: The model does not say.
     """
     path = directory / CONFIG_FILE
     try:
         config = Config().from_disk(path)
         return {"nlp": config["nlp"], "components": config.get("components", {})}
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, configparser.Error) as error:
         raise CheckpointError(f"{path}: does not say how texts become words ({error}).") from None
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text("utf8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: not readable as JSON ({error}).") from None

@@ -10,6 +10,7 @@ import torch
 
 from ..bilm import BiLMState
 from ..bilm.engine import batches, run_layers
+from ..bilm.sentences import Sentences, as_words
 from ..bilm.words import WordTypes
 from ..corpus.corpus import MARKS, UNKNOWN
 from .model import LanguageModel
@@ -19,9 +20,10 @@ from .model import LanguageModel
 class SentenceScore:
     """Log-probabilities of one sentence in nats, natural logarithms, by the softmax over the whole vocabulary.
 
-    forward: of each word given those before it, and last of the sentence's end, shape (n_words + 1,) float32.
-    backward: of the sentence's beginning given all words, then of each word given those after it, same shape.
-    n_unknown: words that are not in the vocabulary, predicted as <UNK>.
+    Attributes:
+        forward: Of each word given those before it, and last of the sentence's end, shape (n_words + 1,) float32.
+        backward: Of the sentence's beginning given all words, then of each word given those after it, same shape.
+        n_unknown: Words that are not in the vocabulary, predicted as <UNK>.
     """
 
     forward: npt.NDArray[np.float32]
@@ -37,10 +39,12 @@ class SentenceScore:
 class Perplexity:
     """exp of the mean negative log-probability of a prediction; the words and one sentence boundary each count.
 
-    average: exp of the mean of both directions' means.
-    n_predictions: in each direction.
-    n_unknown: words among them that are not in the vocabulary. Predicting <UNK> is easier than predicting a word, so
-        perplexities compare only between models of one vocabulary, on one tokenisation.
+    Attributes:
+        forward: Of the left-to-right model.
+        backward: Of the right-to-left model.
+        n_predictions: In each direction.
+        n_unknown: Words among them that are not in the vocabulary. Predicting <UNK> is easier than predicting a word,
+            so perplexities compare only between models of one vocabulary, on one tokenisation.
     """
 
     forward: float
@@ -50,11 +54,17 @@ class Perplexity:
 
     @property
     def average(self) -> float:
+        """exp of the mean of both directions' means."""
         return math.sqrt(self.forward * self.backward)
+
+    @property
+    def unknown_share(self) -> float:
+        """Of the predictions, those of words that are not in the vocabulary."""
+        return self.n_unknown / self.n_predictions
 
     @classmethod
     def of(cls, scores: Sequence[SentenceScore]) -> "Perplexity":
-        """Raises ValueError where there is nothing to predict."""
+        """Of all sentences together. Raises ValueError where there is nothing to predict."""
         sums = np.sum([totals(score) for score in scores], axis=0) if scores else np.zeros(4)
         return cls.from_totals(sums.tolist())
 
@@ -72,15 +82,24 @@ def totals(score: SentenceScore) -> tuple[float, float, int, int]:
     return float(score.forward.sum()), float(score.backward.sum()), len(score.forward), score.n_unknown
 
 
-def score(model: LanguageModel, sentences: Sequence[Sequence[str]]) -> list[SentenceScore]:
-    """Score tokenised sentences, each alone and from a fresh state, exactly as `BiLM.embed` reads them."""
+def score(model: LanguageModel, sentences: Sentences) -> list[SentenceScore]:
+    """Score sentences, each alone and from a fresh state, exactly as `BiLM.embed` reads them.
+
+    Args:
+        model: On any device.
+        sentences: Lists of words, or what else holds them, see `as_words`.
+
+    Raises:
+        TypeError: A text stands in the place of a list of words, or something that is no string in that of a word.
+    """
+    words = as_words(sentences)
     # The marks are no words: a word that looks like one has a number of its own, or is unknown.
     numbers = {word: i for i, word in enumerate(model.vocabulary) if i >= len(MARKS)}
     results: dict[int, SentenceScore] = {}
     # An empty sentence still has an end to predict; its length of 1 keeps it among the others.
-    for batch in batches([max(1, len(sentence)) for sentence in sentences]):
-        results.update(zip(batch, _score_batch(model, [sentences[i] for i in batch], numbers), strict=True))
-    return [results[i] for i in range(len(sentences))]
+    for batch in batches([max(1, len(sentence)) for sentence in words]):
+        results.update(zip(batch, _score_batch(model, [words[i] for i in batch], numbers), strict=True))
+    return [results[i] for i in range(len(words))]
 
 
 def _score_batch(

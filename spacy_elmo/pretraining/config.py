@@ -166,6 +166,18 @@ class Training(Section):
         return self
 
 
+class About(Section):
+    """What is told of the model, and changes nothing in it.
+
+    Attributes:
+        licence: Under which it may be used, such as "MIT".
+        author: Who made it.
+    """
+
+    licence: str | None = None
+    author: str | None = None
+
+
 class PretrainingConfig(Section):
     """All settings. `nlp` and `components` are spaCy's own sections: the tokenizer, and what finds sentences.
     `model`: dimensions of a new biLM, see `BiLMConfig`; none of them are needed where `initialize.source` has them.
@@ -179,6 +191,7 @@ class PretrainingConfig(Section):
     initialize: Initialize = Initialize()
     model: dict[str, Any] = Field(default_factory=dict)
     training: Training = Training()
+    about: About = About()
 
     def bilm_config(self) -> BiLMConfig:
         """The dimensions of a new biLM; what is left out has the published small model's."""

@@ -1,6 +1,7 @@
 """What a run tells: a progress bar, a log of JSON lines, and a logger of spaCy's where one is set."""
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from spacy.language import Language
 from tqdm import tqdm
 
+from ..disk import write_whole
 from .errors import RunError
 
 LOG_FILE = "log.jsonl"
@@ -53,7 +55,7 @@ class Progress:
     def evaluate(self, record: dict[str, Any]) -> None:
         """A line about an evaluation on the held-out texts."""
         self._write(record)
-        self._show(perplexity=f"{record['perplexity']:.1f}")
+        self._show(perplexity=f"{record['perplexity']:.1f}", unknown=f"{record['unknown_share']:.1%}")
         self._log_step(_for_spacy(record))
 
     def _show(self, **values: str) -> None:
@@ -76,21 +78,21 @@ def _no_logger(*_: Any) -> tuple[LogStep, Callable[[], None]]:
 
 
 def keep_log_until(path: Path, step: int) -> None:
-    """Drop the lines of later steps, which a run that goes on from this one will write again."""
+    """Drop the lines of later steps, which a run that goes on from this one will write again; all of them for step 0.
+    Damaged lines go too: it is a log, and no reason to stop a run.
+    """
     if not path.exists():
         return
-    lines = [line for line in path.read_text("utf8").splitlines() if _step(line) <= step]
-    temporary = path.with_name(f".{path.name}")
-    temporary.write_text("".join(f"{line}\n" for line in lines), "utf8")
-    temporary.replace(path)
+    lines = path.read_bytes().split(b"\n")
+    write_whole(path, b"".join(line + b"\n" for line in lines if step and _step(line) <= step))
 
 
-def _step(line: str) -> float:
-    """A line that was cut off by the end of the process counts as late."""
+def _step(line: bytes) -> float:
+    """A line that cannot be read, such as one that was cut off by the end of the process, counts as late."""
     try:
         return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return float("inf")
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return math.inf
 
 
 def _for_spacy(record: dict[str, Any]) -> dict[str, Any]:
@@ -101,7 +103,7 @@ def _for_spacy(record: dict[str, Any]) -> dict[str, Any]:
         "step": record["step"],
         "score": record["mean_log_probability"],
         "other_scores": scores,
-        "losses": {"elmo": record["loss"]},
+        "losses": {"elmo": record.get("loss", 0.0)},  # none before the first step, and spaCy's loggers want a number
         "checkpoints": [],
         "seconds": int(record["seconds"]),
         "words": record["tokens"],

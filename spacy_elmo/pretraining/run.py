@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +17,18 @@ from ..checkpoints.source import locate
 from ..corpus.corpus import MARKS, Corpus
 from ..corpus.prepare import prepare
 from ..corpus.tokenize import load_nlp
+from ..disk import lock
 from ..language import LanguageModel, load_language_model
 from ..language.metadata import CONFIG_FILE, SOFTMAX_FILE, read_facts
 from .config import PretrainingConfig, read_config
 from .distributed import Ranks, joined_ranks
 from .errors import ConfigError, RunError
+from .kept_config import check_config, keep_config
 from .progress import Progress
+from .summary import beginning, ending, tell
 from .trainer import Trainer
 
-# What may change when a run goes on, because it does not touch the weights, or is checked in another way: the corpus by
-# what it holds, the batch of a rank by the sequences of all ranks together. And how long a run is: its learning rates
-# from there on are those of a run of the new length.
-FREE_TO_CHANGE = (
-    "paths.", "system.device", "system.workers", "training.batch_size", "training.checkpoints.", "training.logger",
-    "training.max_epochs", "training.max_steps",
-)  # fmt: skip
+LOCK_FILE = ".lock"
 
 
 def pretrain(
@@ -39,20 +36,32 @@ def pretrain(
 ) -> Path:
     """Train a biLM as a config says. A run that has begun in `output` goes on from its last checkpoint.
 
-    overrides: by dotted name, such as {"training.batch_size": 64}.
-    init_from: a model to go on from, whatever `load_bilm` loads; takes the place of the config's `initialize.source`.
-    RETURNS: the directory of the model, `output`/model-last; `output`/model-best is the one of the lowest perplexity.
-    Raises ConfigError, CorpusError, CheckpointError, RunError; each says what to change. See `Trainer.run`.
+    Args:
+        config_path: The config, see `PretrainingConfig`.
+        output: For the corpus, checkpoints, log and models. One run at a time writes there.
+        overrides: By dotted name, such as {"training.batch_size": 64}.
+        init_from: A model to go on from, whatever `load_bilm` loads; takes the place of `initialize.source`.
+
+    Returns:
+        The directory of the model, `output`/model-last; `output`/model-best is the one of the lowest perplexity.
+
+    Raises:
+        ConfigError: The config makes no run.
+        CorpusError: The texts make no corpus.
+        CheckpointError: The model to go on from is not there, or damaged.
+        RunError: See `Trainer.run`.
+        DiskError: The disk does not take what is written, or another run writes to `output`.
     """
     # What can be wrong shows before the corpus is prepared, which may take hours.
     config, source = read_config(config_path, overrides or {}, init_from)
     config.bilm_config()
+    _check_model(config)
     nlp_config = {"nlp": config.nlp, "components": config.components}
     nlp = load_nlp(nlp_config)
     logger = _resolve_logger(config)
     earlier = _earlier_training(config.initialize.source)
-    with joined_ranks(config.system.device) as ranks:
-        _check_config(source, output, ranks)
+    with joined_ranks(config.system.device) as ranks, _alone(output, ranks):
+        _check_config(source, output / CONFIG_FILE, ranks)
         corpus = _shared_corpus(config, nlp_config, output / "corpus", ranks)
         vocabulary = corpus.vocabulary(config.vocabulary.min_count, config.vocabulary.max_size)
         model = _new_model(config, vocabulary, ranks.device)
@@ -60,38 +69,37 @@ def pretrain(
         trainer.resume()
         progress = None
         if ranks.is_first:
+            tell(beginning(trainer))
             nlp.config = _config_for_loggers(nlp, source, trainer)
-            progress = Progress(output, trainer.total_steps, trainer.standing.step, logger, nlp)
+            progress = Progress(output, trainer.total_steps, trainer.run_state.step, logger, nlp)
         with progress or nullcontext():
             trainer.run(progress)
+        if ranks.is_first:
+            tell(ending(trainer))
         ranks.barrier()
     return output / "model-last"
 
 
-def _check_config(source: Config, output: Path, ranks: Ranks) -> None:
+def _check_model(config: PretrainingConfig) -> None:
+    if config.initialize.source is None and not config.model:
+        raise ConfigError(
+            "initialize.source is null, and [model] is empty: there is nothing to train. Say which model to go on from "
+            "(--init-from en_elmo_sm), or write the dimensions of a new one into [model]."
+        )
+
+
+def _alone(output: Path, ranks: Ranks) -> AbstractContextManager[None]:
+    return lock(output / LOCK_FILE, f"The run in {output}") if ranks.is_first else nullcontext()
+
+
+def _check_config(source: Config, path: Path, ranks: Ranks) -> None:
     """Keep the config beside the run, and hold later starts against it."""
-    path = output / CONFIG_FILE
-    if path.exists():
-        before, now = _flat(Config().from_disk(path)), _flat(source)
-        changed = [key for key in sorted(before | now) if before.get(key) != now.get(key)]
-        if changed := [key for key in changed if not key.startswith(FREE_TO_CHANGE)]:
-            changes = "; ".join(f"{key} was {before.get(key)!r} and is {now.get(key)!r}" for key in changed)
-            raise RunError(
-                f"{output} holds a run with another config: {changes}. Go on with the config it has ({path}), or give "
-                f"another --output."
-            )
+    if begun := path.exists():
+        check_config(source, path)
     ranks.barrier()
-    if ranks.is_first and not path.exists():
-        output.mkdir(parents=True, exist_ok=True)
-        source.to_disk(path)
+    if ranks.is_first and not begun:
+        keep_config(source, path)
     ranks.barrier()
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
 
 
 def _shared_corpus(config: PretrainingConfig, nlp_config: dict[str, Any], directory: Path, ranks: Ranks) -> Corpus:

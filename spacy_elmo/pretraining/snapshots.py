@@ -1,8 +1,8 @@
-"""Where a run can go on from: all of its tensors and facts at some steps, each written whole or not at all."""
+"""Where a run can go on from: all of its tensors and facts at some steps, each whole or not at all."""
 
 import json
-import os
 import shutil
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +10,20 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ..disk import digest, new_directory, read_json
 from .errors import RunError
 
 TENSORS_FILE = "tensors.safetensors"
 FACTS_FILE = "facts.json"
 _PREFIX = "step-"
-_UNFINISHED = ".unfinished-"
 
 
 class Snapshots:
-    """The snapshots of a run, in a directory of their own.
+    """The snapshots of a run, in a directory of their own that no other run writes to.
 
-    keep: how many to keep, the newest.
+    Args:
+        directory: Made with the first of them.
+        keep: How many to keep, the newest.
     """
 
     def __init__(self, directory: Path, keep: int) -> None:
@@ -34,54 +36,62 @@ class Snapshots:
         return sorted(int(name) for name in names if name.isdecimal())
 
     def write(self, step: int, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Raises RunError where the disk does not take it; the snapshots before stay as they are."""
-        final, unfinished = self._path(step), self.directory / f"{_UNFINISHED}{step}"
-        if final.exists():
-            return  # a run that went on from here and comes by again
+        """Write a snapshot, and remove those that are too old. One of this step that is there already stays: a run that
+        went on from it comes by again.
+
+        Args:
+            step: Its number.
+            tensors: Of any shape and dtype.
+            facts: JSON-ready.
+
+        Raises:
+            RunError: The disk does not take it; the snapshots before stay as they are.
+        """
+        path = self._path(step)
+        if path.exists():
+            return
         try:
-            self.remove_unfinished()
-            unfinished.mkdir(parents=True)
-            save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, unfinished / TENSORS_FILE)
-            (unfinished / FACTS_FILE).write_text(json.dumps(facts, indent=2) + "\n", "utf8")
-            for path in (unfinished / TENSORS_FILE, unfinished / FACTS_FILE, unfinished):
-                _sync(path)
-            unfinished.rename(final)
-            _sync(self.directory)
+            self._remove_unfinished()
+            with new_directory(path) as unfinished:
+                file = unfinished / TENSORS_FILE
+                save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, file)
+                record = {"facts": facts, "tensors": digest(file)}
+                text = json.dumps({**record, "sha256": _digest(record)}, indent=2)
+                (unfinished / FACTS_FILE).write_text(text + "\n", "utf8")
         except (OSError, SafetensorError) as error:
-            self.remove_unfinished()
             last = (
                 f"The last good one is {self._path(self.steps()[-1])}." if self.steps() else "There is none before it."
             )
             raise RunError(
-                f"Could not write the checkpoint of step {step:,} to {self.directory} ({error}). {last} Free some "
-                f"space or mend the disk, and run the same command again to go on from there."
+                f"Could not write the checkpoint of step {step:,}: {str(error).rstrip('.')}. {last} When the disk "
+                f"takes it, run the same command again to go on from there."
             ) from None
         for old in self.steps()[: -self.keep]:
             shutil.rmtree(self._path(old))
 
     def read(self, step: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Raises RunError where the snapshot is damaged."""
+        """The tensors and facts of a snapshot, bit for bit as they were written. Raises RunError where they are not."""
         path = self._path(step)
+        damaged = f"The checkpoint {path} is damaged. Remove that directory to go on from the one before it."
+        changed = "its content is not what was written"
+        record = read_json(path / FACTS_FILE, RunError, damaged)
+        if not isinstance(record, dict) or record.pop("sha256", None) != _digest(record):
+            raise RunError(f"{path / FACTS_FILE}: {changed}. {damaged}")
         try:
-            return load_file(path / TENSORS_FILE), json.loads((path / FACTS_FILE).read_text("utf8"))
-        except (OSError, ValueError, SafetensorError) as error:
-            raise RunError(
-                f"The checkpoint {path} is damaged ({error}). Remove that directory to go on from the one before it."
-            ) from None
+            if digest(path / TENSORS_FILE) != record["tensors"]:
+                raise RunError(f"{path / TENSORS_FILE}: {changed}. {damaged}")
+            return load_file(path / TENSORS_FILE), record["facts"]
+        except (OSError, SafetensorError) as error:
+            raise RunError(f"{path / TENSORS_FILE}: not readable ({error}). {damaged}") from None
 
-    def remove_unfinished(self) -> None:
-        """What a run that was killed while writing has left."""
-        for path in self.directory.glob(f"{_UNFINISHED}*"):
+    def _remove_unfinished(self) -> None:
+        """What a run that was killed while writing has left, of whatever step."""
+        for path in self.directory.glob(f".{_PREFIX}*"):
             shutil.rmtree(path)
 
     def _path(self, step: int) -> Path:
         return self.directory / f"{_PREFIX}{step:09}"
 
 
-def _sync(path: Path) -> None:
-    """Have it on the disk, and not only in the system's memory, before the next thing happens."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _digest(record: dict[str, Any]) -> str:
+    return sha256(json.dumps(record, sort_keys=True).encode("utf8")).hexdigest()

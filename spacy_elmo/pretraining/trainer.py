@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from threading import current_thread, main_thread
 from typing import Any
@@ -29,33 +29,15 @@ from .errors import RunError
 from .objective import Objective
 from .optimizer import Optimizer
 from .progress import Progress
+from .run_state import RunState
 from .snapshots import Snapshots
 from .windows import Windows
 
 BEST, LAST = "model-best", "model-last"
-# The loss that divergence is judged by is an average over about so many steps.
-SMOOTHING = 50
-# A loss so many nats above its lowest is no noise: each nat is a factor of e in perplexity.
+# A smoothed loss so many nats above its lowest is no noise: each nat is a factor of e in perplexity.
 DIVERGENCE = 2.0
 # Processes that make batches for a GPU: enough for the fastest steps that were seen.
 MAX_WORKERS = 8
-
-
-@dataclass
-class Standing:
-    """Where a run stands, beside its tensors.
-
-    best_step, best_perplexity: of the best evaluation so far; stale: evaluations since it.
-    loss, lowest_loss: smoothed. seconds: spent training, in all processes that this run has had.
-    """
-
-    step: int = 0
-    best_step: int = 0
-    best_perplexity: float = math.inf
-    stale: int = 0
-    loss: float = math.nan
-    lowest_loss: float = math.inf
-    seconds: float = 0.0
 
 
 class Trainer:
@@ -103,7 +85,7 @@ class Trainer:
         self.optimizer = Optimizer(model, settings.optimizer, self.total_steps)
         self.snapshots = Snapshots(output / "checkpoints", settings.checkpoints.keep)
         self.state = BiLMState.zeros(model.bilm.config, settings.batch_size, ranks.device)
-        self.standing = Standing()
+        self.run_state = RunState()
         self.heldout = list(_sentences(corpus, settings.evaluation.max_words))
         if ranks.device.type == "cuda":
             with self._autocast():
@@ -141,7 +123,7 @@ class Trainer:
             tensors["state.hidden"][:, :, lanes.start : lanes.stop].to(device),
             tensors["state.cell"][:, :, lanes.start : lanes.stop].to(device),
         )
-        self.standing = Standing(**facts["standing"])
+        self.run_state = RunState(**facts["run_state"])
         return True
 
     def _identity(self) -> dict[str, Any]:
@@ -154,8 +136,8 @@ class Trainer:
             tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
             tensors |= {f"optimizer.{name}": tensor for name, tensor in self.optimizer.state().items()}
             tensors |= {"state.hidden": hidden, "state.cell": cell}
-            facts = {"identity": self._identity(), "standing": asdict(self.standing)}
-            self.snapshots.write(self.standing.step, tensors, facts)
+            facts = {"identity": self._identity(), "run_state": asdict(self.run_state)}
+            self.snapshots.write(self.run_state.step, tensors, facts)
         self.ranks.barrier()  # a rank that ends before all is written has torchrun end the one that writes
         self._saved_at = time.monotonic()
 
@@ -164,7 +146,7 @@ class Trainer:
     @property
     def finished(self) -> bool:
         patience = self.settings.patience
-        return self.standing.step >= self.total_steps or bool(patience and self.standing.stale >= patience)
+        return self.run_state.step >= self.total_steps or bool(patience and self.run_state.stale >= patience)
 
     def run(self, progress: Progress | None) -> None:
         """Train to the end. progress: of the first rank; None for the others.
@@ -173,16 +155,18 @@ class Trainer:
         one was written, where the process is asked to end (SIGTERM, SIGINT).
         """
         with closing(self._batches_ahead()) as batches, self._signals():
+            if self.run_state.step == 0 and self.config.initialize.source is not None:
+                self._evaluate(progress)
             while not self.finished:
                 saving, stopping = self._step(batches, progress)
-                if self.standing.step % self.settings.evaluation.every == 0 or self.standing.step == self.total_steps:
+                if self.run_state.step % self.settings.evaluation.every == 0 or self.run_state.step == self.total_steps:
                     self._evaluate(progress)
                 if saving or stopping or self.finished:
                     self._save()
                 if stopping:
                     raise RunError(
-                        f"Stopped at step {self.standing.step:,} because a signal asked for it. All is saved: the same "
-                        f"command goes on from here."
+                        f"Stopped at step {self.run_state.step:,} because a signal asked for it. All is saved: the "
+                        f"same command goes on from here."
                     )
         if self.ranks.is_first:
             self._write_model(LAST)
@@ -192,7 +176,7 @@ class Trainer:
         making batches.
         """
         on_gpu = self.ranks.device.type == "cuda"
-        steps = range(self.standing.step, self.total_steps)
+        steps = range(self.run_state.step, self.total_steps)
         return self.batches.of_steps(steps, n_workers=min(MAX_WORKERS, os.cpu_count() or 1) if on_gpu else 0)
 
     def _autocast(self) -> torch.autocast:
@@ -202,7 +186,7 @@ class Trainer:
 
     def _step(self, batches: Iterator[Batch], progress: Progress | None) -> tuple[bool, bool]:
         """One update. RETURNS: whether a snapshot is due, and whether to stop; the same on all ranks."""
-        standing, started = self.standing, time.monotonic()
+        run_state, started = self.run_state, time.monotonic()
         batch = next(batches)
         keep = None if batch.keep is None else torch.from_numpy(batch.keep).to(self.ranks.device)
         with self._autocast():
@@ -211,14 +195,14 @@ class Trainer:
         total, due, stop = self.ranks.sum([float(loss.detach()), float(self._is_due()), float(self._signal)])
         norm = self.optimizer.clip()
         self._check(total / self.ranks.size, norm)
-        rate = self.optimizer.apply(standing.step)
-        standing.step += 1
+        rate = self.optimizer.apply(run_state.step)
+        run_state.step += 1
         seconds = time.monotonic() - started
-        standing.seconds += seconds
+        run_state.seconds += seconds
         self._recent.append((total / self.ranks.size, seconds))
         if progress:
             progress.advance()
-            if standing.step % self.settings.log_every == 0 or standing.step == self.total_steps:
+            if run_state.step % self.settings.log_every == 0 or run_state.step == self.total_steps:
                 progress.train({**self._record(), **self._pace(), "learn_rate": rate, "grad_norm": norm})
                 self._recent = []
         return bool(due), bool(stop)
@@ -226,21 +210,19 @@ class Trainer:
     def _is_due(self) -> bool:
         """Whether to save after this step. Minutes are the first rank's, for clocks differ."""
         settings = self.settings.checkpoints
-        by_steps = settings.every_steps and (self.standing.step + 1) % settings.every_steps == 0
+        by_steps = settings.every_steps and (self.run_state.step + 1) % settings.every_steps == 0
         by_minutes = settings.every_minutes and time.monotonic() - self._saved_at >= 60 * settings.every_minutes
         return self.ranks.is_first and bool(by_steps or by_minutes)
 
     def _check(self, loss: float, norm: float) -> None:
         """Before an update: has training gone wrong?"""
-        standing = self.standing
+        run_state = self.run_state
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise RunError(self._gone_wrong(f"the loss is {loss} and the gradient's norm {norm}"))
-        weight = 1 / min(standing.step + 1, SMOOTHING)
-        standing.loss = loss if standing.step == 0 else standing.loss + weight * (loss - standing.loss)
-        standing.lowest_loss = min(standing.lowest_loss, standing.loss)
-        if standing.loss > standing.lowest_loss + DIVERGENCE:
+        run_state.observe_loss(loss)
+        if run_state.loss > run_state.lowest_loss + DIVERGENCE:
             raise RunError(
-                self._gone_wrong(f"the loss has risen from {standing.lowest_loss:.2f} to {standing.loss:.2f} nats")
+                self._gone_wrong(f"the loss has risen from {run_state.lowest_loss:.2f} to {run_state.loss:.2f} nats")
             )
 
     def _gone_wrong(self, what: str) -> str:
@@ -250,8 +232,8 @@ class Trainer:
         best = self.output / BEST
         or_from = f" or with --init-from {best}" if best.exists() else ""
         return (
-            f"Training diverged at step {self.standing.step:,}: {what}. {kept}Lower training.optimizer.learn_rate (now "
-            f"{settings.learn_rate}) or training.optimizer.grad_clip (now {settings.grad_clip}), or raise "
+            f"Training diverged at step {self.run_state.step:,}: {what}. {kept}Lower training.optimizer.learn_rate "
+            f"(now {settings.learn_rate}) or training.optimizer.grad_clip (now {settings.grad_clip}), or raise "
             f"training.optimizer.warmup_steps (now {settings.warmup_steps}), and train into another --output, from the "
             f"start{or_from}."
         )
@@ -263,25 +245,21 @@ class Trainer:
             return
         mine = score(self.model, self.heldout[self.ranks.rank :: self.ranks.size])
         sums = np.sum([totals(one) for one in mine], axis=0) if mine else np.zeros(4)
-        perplexity = Perplexity.from_totals(self.ranks.sum(sums.tolist()))
-        standing = self.standing
-        if perplexity.average < standing.best_perplexity:
-            standing.best_step, standing.best_perplexity, standing.stale = standing.step, perplexity.average, 0
-            if self.ranks.is_first:
-                self._write_model(BEST, perplexity)
-        else:
-            standing.stale += 1
+        found = _facts(Perplexity.from_totals(self.ranks.sum(sums.tolist())))
+        if self.run_state.observe_evaluation(found) and self.ranks.is_first:
+            self._write_model(BEST)
         if progress:
-            progress.evaluate({**self._record(), "loss": standing.loss, **_facts(perplexity)})
+            loss = {"loss": self.run_state.loss} if self.run_state.step else {}
+            progress.evaluate({**self._record(), **loss, **found})
 
     def _record(self) -> dict[str, Any]:
         """What a line of the log says. A token is counted once, though both directions read it."""
-        standing = self.standing
+        run_state = self.run_state
         return {
-            "step": standing.step,
-            "epoch": standing.step / self.windows.n_windows,
-            "tokens": standing.step * self.tokens_per_step,
-            "seconds": round(standing.seconds, 3),
+            "step": run_state.step,
+            "epoch": run_state.step / self.windows.n_windows,
+            "tokens": run_state.step * self.tokens_per_step,
+            "seconds": round(run_state.seconds, 3),
         }
 
     def _pace(self) -> dict[str, float]:
@@ -290,19 +268,20 @@ class Trainer:
         speed = len(losses) * self.tokens_per_step / seconds.sum()
         return {"loss": float(losses.mean()), "tokens_per_second": float(speed)}
 
-    def _write_model(self, name: str, perplexity: Perplexity | None = None) -> None:
-        record = self._record()
+    def _write_model(self, name: str) -> None:
+        record, run_state = self._record(), self.run_state
         facts = {key: record[key] for key in ("step", "epoch", "tokens")}
+        about = {"licence": self.config.about.licence, "author": self.config.about.author}
+        facts |= {"language": self.config.nlp.get("lang"), **about}
         facts |= {"corpus_words": self.corpus.n_words, "vocabulary": len(self.model.vocabulary)}
-        facts |= _facts(perplexity) if perplexity else {}
+        if run_state.latest and run_state.latest["step"] == run_state.step:
+            facts |= run_state.latest
+        facts |= {"before": run_state.before} if run_state.before else {}
         facts |= {"earlier": self.earlier} if self.earlier else {}
         try:
             save_language_model(self.model, self.output / name, self.source, facts)
         except DiskError as error:
-            raise RunError(
-                f"{error} Free some space or mend the disk, and run the same command again to go on from the last "
-                f"checkpoint."
-            ) from None
+            raise RunError(f"{error} Then run the same command again to go on from the last checkpoint.") from None
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -322,7 +301,7 @@ class Trainer:
                 signal.signal(number, handler)
 
 
-def _facts(perplexity: Perplexity) -> dict[str, float]:
+def _facts(perplexity: Perplexity) -> dict[str, Any]:
     return {
         "perplexity": perplexity.average,
         "forward_perplexity": perplexity.forward,
@@ -330,6 +309,7 @@ def _facts(perplexity: Perplexity) -> dict[str, float]:
         "mean_log_probability": -math.log(perplexity.average),
         "heldout_predictions": perplexity.n_predictions,
         "heldout_unknown": perplexity.n_unknown,
+        "unknown_share": perplexity.unknown_share,
     }
 
 

@@ -79,6 +79,8 @@ def test_each_sentence(tmp_path: Path, output: Path) -> None:
     rows = dict(line.split() for line in written.splitlines()[3:] if line.strip())
     assert rows["perplexity"] == f"{total['perplexity']:.2f}"
     assert rows["unknown"] == "3"
+    assert total["unknown_share"] == pytest.approx(3 / 18)
+    assert rows["unknown_share"] == "16.7%"
 
 
 def test_the_embedded_model_predicts(tmp_path: Path) -> None:
@@ -102,7 +104,7 @@ def test_what_cannot_be_measured(tmp_path: Path, output: Path, texts: dict[str, 
         ),
         ((tmp_path / "nowhere", heldout), "nowhere"),
         ((model, tmp_path / "nowhere.txt"), "nowhere.txt: no such file or directory"),
-        ((model, empty), "no text"),
+        ((model, empty), "empty.txt: no text, and so no perplexity"),
     ]:
         code, written = command(tmp_path / "written", "elmo", "perplexity", *call)
         message = " ".join(written.split())

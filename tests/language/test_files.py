@@ -121,9 +121,9 @@ def test_a_loaded_model_survives_its_overwriting(directory: Path) -> None:
 
 
 def test_remains_of_a_killed_run_are_cleared(tmp_path: Path) -> None:
-    for state in ("unfinished", "old"):
-        (tmp_path / f".model.{state}").mkdir()
-        (tmp_path / f".model.{state}" / "config.json").write_text("half", encoding="utf8")
+    for name in (".model.0123abcd.new", ".model.4567cdef.old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("half", encoding="utf8")
     save(tmp_path / "model")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
@@ -143,7 +143,7 @@ def test_a_full_disk_leaves_the_model_before(directory: Path, n_bytes: int) -> N
     """Too full for the biLM; and, in the last case, for the softmax alone."""
     before = contents(directory)
     larger = random_language_model(vocabulary=[*VOCABULARY, *map(str, range(3000))], seed=1)
-    with full_disk(n_bytes), pytest.raises(DiskError, match="Could not write the model") as error:
+    with full_disk(n_bytes), pytest.raises(DiskError, match="could not be written") as error:
         save_language_model(larger, directory, source(), FACTS)
     assert str(directory) in str(error.value)
     assert contents(directory) == before

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,6 +74,25 @@ def test_no_sentences(model: LanguageModel) -> None:
     assert score(model, []) == []
 
 
+@pytest.mark.parametrize("texts", ["the fox", ["the fox"], [["the"], "fox"]])
+def test_texts_in_the_place_of_lists_of_words_are_refused(model: LanguageModel, texts: Any) -> None:
+    with pytest.raises(TypeError, match="This takes tokenised sentences") as error:
+        score(model, texts)
+    assert "fox" in str(error.value)
+
+
+@pytest.mark.parametrize("word", [3, None, b"the"])
+def test_words_that_are_no_strings_are_refused(model: LanguageModel, word: Any) -> None:
+    with pytest.raises(TypeError, match=rf"A word has to be a string.* has {word!r}"):
+        score(model, [["the", word]])
+
+
+def test_what_gives_sentences_once_is_enough(model: LanguageModel) -> None:
+    found = score(model, (tuple(sentence) for sentence in SENTENCES))
+    for one, wanted in zip(found, score(model, SENTENCES), strict=True):
+        assert_same(one, wanted)
+
+
 @settings(max_examples=25, deadline=None)
 @given(order=st.permutations(range(len(SENTENCES))), rows=st.integers(1, 40))
 def test_a_score_depends_on_its_sentence_alone(model: LanguageModel, order: list[int], rows: int) -> None:
@@ -122,6 +142,7 @@ def test_a_uniform_softmax_has_the_perplexity_of_its_vocabulary() -> None:
     assert perplexity.average == pytest.approx(len(VOCABULARY), rel=1e-6)
     assert perplexity.n_predictions == sum(len(sentence) + 1 for sentence in SENTENCES)
     assert perplexity.n_unknown == sum(UNKNOWN)
+    assert perplexity.unknown_share == pytest.approx(2 / sum(len(sentence) + 1 for sentence in SENTENCES))
 
 
 def sentence_score(forward: list[float], backward: list[float], n_unknown: int = 0) -> SentenceScore:

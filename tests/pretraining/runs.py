@@ -82,6 +82,7 @@ class Run:
 
     file_bytes: how long a file may become, in place of a full disk.
     pause_when: a pattern of file names. As soon as the output has such a file, the first of them stands still.
+    written: a name for what it writes to stdout and stderr, where two write at a time.
     """
 
     def __init__(
@@ -91,9 +92,10 @@ class Run:
         ranks: int = 1,
         file_bytes: int = resource.RLIM_INFINITY,
         pause_when: str | None = None,
+        written: str = "written",
     ) -> None:
         self.output = output
-        self._written = output.with_name(f"{output.name}.written")
+        self._written = output.with_name(f"{output.name}.{written}")
         self._written.unlink(missing_ok=True)
         call = ["spacy", "elmo", "pretrain", *arguments(output, {**SETTINGS, **settings})]
         self._processes = [
@@ -108,7 +110,7 @@ class Run:
 
     def kill_at_pause(self) -> None:
         """SIGKILL to all of them, while the first stands still."""
-        self._wait_for_pause()
+        self.wait_for_pause()
         self.kill()
 
     def kill(self) -> None:
@@ -119,16 +121,16 @@ class Run:
 
     def kill_rank_at_pause(self, rank: int) -> None:
         """SIGKILL to one of them. Returns when the others have ended too."""
-        self._wait_for_pause()
+        self.wait_for_pause()
         self._processes[rank].kill()
-        self._go_on()
+        self.go_on()
         self.wait()
 
     def terminate_at_pause(self) -> None:
         """SIGTERM to the last of them."""
-        self._wait_for_pause()
+        self.wait_for_pause()
         self._processes[-1].terminate()
-        self._go_on()
+        self.go_on()
 
     def wait(self) -> list[int | None]:
         """RETURNS: the exit codes."""
@@ -155,7 +157,7 @@ class Run:
         """To stdout and stderr."""
         return " ".join(self._written.read_text("utf8").split())
 
-    def _wait_for_pause(self) -> None:
+    def wait_for_pause(self) -> None:
         first, deadline = self._processes[0], time.monotonic() + TIMEOUT
         while time.monotonic() < deadline:
             assert first.is_alive(), f"ended before the moment: {self.written}"
@@ -166,7 +168,7 @@ class Run:
         self.kill()
         raise AssertionError("the moment did not come")
 
-    def _go_on(self) -> None:
+    def go_on(self) -> None:
         first = self._processes[0]
         if first.is_alive() and first.pid:
             os.kill(first.pid, signal.SIGCONT)

@@ -28,6 +28,7 @@ def evaluate_record(step: int) -> dict[str, Any]:
         "forward_perplexity": 71.0,
         "backward_perplexity": 69.25,
         "mean_log_probability": -4.25,
+        "unknown_share": 0.0317,
     }
 
 
@@ -88,6 +89,7 @@ def test_a_run_that_goes_on_drops_the_lines_it_will_write_again(tmp_path: Path, 
         ('{"step": 1', False),
         ('{"loss": 3}', False),
         ("[10]", False),
+        ("[" * 100_000, False),
         ("", False),
         ('{"step": null}', False),
     ],
@@ -97,6 +99,21 @@ def test_only_whole_lines_up_to_the_step_are_kept(tmp_path: Path, line: str, kep
     path.write_text(f'{{"step": 3}}\n{line}\n{{"step": 4}}\n', encoding="utf8")
     keep_log_until(path, 10)
     assert path.read_text("utf8").splitlines() == ['{"step": 3}', *([line] if kept else []), '{"step": 4}']
+
+
+def test_a_bad_byte_in_the_log_stops_no_run(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b'{"step": 3}\n{"step": 4\xff}\n{"step": 5}\n{"step": 1')
+    keep_log_until(path, 10)
+    assert path.read_bytes() == b'{"step": 3}\n{"step": 5}\n'
+
+
+def test_a_run_that_begins_again_writes_all_of_its_log(tmp_path: Path) -> None:
+    """The evaluation before the first step, too."""
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"step": 0}\n{"step": 1}\n', encoding="utf8")
+    keep_log_until(path, 0)
+    assert path.read_text("utf8") == ""
 
 
 def test_a_full_disk_ends_the_run_with_what_to_do(tmp_path: Path, nlp: Language) -> None:
@@ -124,7 +141,7 @@ def test_the_bar_shows_where_the_run_is(tmp_path: Path, nlp: Language, capsys: p
     assert out == ""
     assert "18/20" in err
     last = err.replace("\r", "\n").strip().splitlines()[-1]
-    for shown in ("20/20", "Epoch 2.00", "loss=4.250", "tokens_s=1,234", "perplexity=70.1"):
+    for shown in ("20/20", "Epoch 2.00", "loss=4.250", "tokens_s=1,234", "perplexity=70.1", "unknown=3.2%"):
         assert shown in last
 
 

@@ -102,6 +102,7 @@ def perplexity(model: LanguageModel, text: str) -> float:
 
 def test_a_run_that_nothing_disturbs(whole: Path) -> None:
     assert sorted(path.name for path in whole.iterdir()) == [
+        ".lock",
         "checkpoints",
         "corpus",
         "log.jsonl",
@@ -120,11 +121,11 @@ def test_killed_at_the_worst_moments(tmp_path: Path, texts: dict[str, str], whol
         "corpus.preparing-*/*",
         "corpus/manifest.json",
         "checkpoints/step-*10",
-        "checkpoints/.unfinished-20",
-        ".model-best.unfinished/model.safetensors",
+        "checkpoints/.step-*20.*",
+        ".model-best.*/model.safetensors",
         "checkpoints/step-*50",
-        "checkpoints/.unfinished-60",
-        ".model-last.unfinished",
+        "checkpoints/.step-*60.*",
+        ".model-last.*",
     ]
     for moment in moments:
         Run(output, texts, pause_when=moment).kill_at_pause()
@@ -153,12 +154,12 @@ def _configs(output: Path) -> dict[str, str]:
 
 
 def test_what_a_killed_process_left_half_written(killed: Path, texts: dict[str, str], whole: Path) -> None:
-    unfinished = killed / "checkpoints" / ".unfinished-30"
+    unfinished = killed / "checkpoints" / ".step-000000030.0123abcd.new"
     unfinished.mkdir()
     newest = (snapshot(killed, 20) / "tensors.safetensors").read_bytes()
     (unfinished / "tensors.safetensors").write_bytes(newest[: len(newest) // 2])
     # Between the two renames that put a new model in the place of the one before it.
-    (killed / "model-best").rename(killed / ".model-best.old")
+    (killed / "model-best").rename(killed / ".model-best.0123abcd.old")
     with (killed / "log.jsonl").open("a") as file:
         file.write('{"step": 25, "epo')
     run_here(killed, texts)
@@ -272,6 +273,59 @@ def test_a_damaged_corpus(killed: Path, texts: dict[str, str]) -> None:
     assert digests(killed) == before
 
 
+@pytest.mark.parametrize("name", ["model.bilm.", "optimizer.exp_avg_sq.", "state.cell"])
+def test_a_bit_that_flipped_in_a_checkpoint(killed: Path, texts: dict[str, str], name: str) -> None:
+    """In weights, moments and state: another model would come of it."""
+    path = snapshot(killed, 20) / "tensors.safetensors"
+    data = bytearray(path.read_bytes())
+    length = int.from_bytes(data[:8], "little")
+    places = {key: entry["data_offsets"] for key, entry in json.loads(data[8 : 8 + length]).items() if name in key}
+    data[8 + length + next(iter(places.values()))[0]] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(RunError, match=r"tensors\.safetensors: its content is not what was written"):
+        run_here(killed, texts)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda text: "", "damaged (it is empty)"),
+        (lambda text: text[: text.index("[training.optimizer]") + 9], "damaged ("),
+        (lambda text: text[: text.index("[training.optimizer]")], "optimizer.learn_rate was left out and is 0.005"),
+        (lambda text: text.replace("seed = 0", "seed = \xff"), "damaged ("),
+    ],
+)
+def test_a_damaged_config_beside_the_run(killed: Path, texts: dict[str, str], damage: Any, said: str) -> None:
+    path = killed / "pretraining.cfg"
+    path.write_text(damage(path.read_text("utf8")), "latin1")
+    before = digests(killed)
+    with pytest.raises(RunError) as error:
+        run_here(killed, texts)
+    assert said in str(error.value)
+    assert str(path) in str(error.value)
+    assert digests(killed) == before
+
+
+def test_a_log_that_cannot_be_read_stops_no_run(killed: Path, texts: dict[str, str], whole: Path) -> None:
+    with (killed / "log.jsonl").open("ab") as file:
+        file.write(b'{"step": 15\xff}\n')
+    run_here(killed, texts)
+    assert_same_run(killed, whole)
+
+
+def test_two_runs_into_one_output(tmp_path: Path, texts: dict[str, str], whole: Path) -> None:
+    output = tmp_path / "run"
+    first = Run(output, texts, pause_when="checkpoints/step-*20")
+    first.wait_for_pause()
+    before = digests(output)
+    message = Run(output, texts, written="second.written").fail()
+    assert f"The run in {output} is in use by another process" in message
+    assert digests(output) == before
+    first.go_on()
+    first.finish()
+    assert_same_run(output, whole)
+
+
 # Gone wrong
 
 
@@ -299,7 +353,7 @@ def test_a_loss_that_is_no_number(killed: Path, tmp_path: Path, texts: dict[str,
     ("file_bytes", "every_steps", "words"),
     [
         (200_000, 10, ["Could not write the checkpoint of step 30", "The last good one is", "step-000000020"]),
-        (50_000, 0, ["Could not write", "model-best"]),
+        (50_000, 0, ["could not be written", "model-best"]),
     ],
 )
 def test_a_full_disk(
@@ -315,6 +369,14 @@ def test_a_full_disk(
     run_here(killed, texts)
     assert_same_run(killed, whole)
     assert set(digests(killed)) == set(digests(whole))
+
+
+def test_a_disk_that_is_full_from_the_start(tmp_path: Path, texts: dict[str, str], whole: Path) -> None:
+    output = tmp_path / "run"
+    message = Run(output, texts, file_bytes=500).fail()
+    assert f"{output / 'pretraining.cfg'}: could not be written" in message
+    Run(output, texts).finish()
+    assert_same_run(output, whole)
 
 
 # Adapted
@@ -366,6 +428,61 @@ def test_a_source_with_damaged_facts_is_refused_before_the_corpus(
     with pytest.raises(CheckpointError, match=r"training\.json: not the facts of a training"):
         adapt(tmp_path / "run", source, texts)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_config_that_names_no_model_is_refused_at_once(tmp_path: Path, texts: dict[str, str]) -> None:
+    """It would train a new one of the default shape, for hours."""
+    with pytest.raises(ConfigError, match=r"Say which model to go on from \(--init-from"):
+        pretrain(FINETUNE, tmp_path / "run", texts)
+    assert not (tmp_path / "run").exists()
+
+
+def test_it_is_measured_before_the_first_step(
+    tmp_path: Path, learned: Path, texts: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And where training does it no good, the best model is the one that it began with."""
+    output = tmp_path / "run"
+    settings = {"training.optimizer.learn_rate": 0.1, "training.max_steps": 10, "training.evaluation.every": 5}
+    adapt(output, learned / "model-last", texts, **settings)
+    first, *others = evaluations(output)
+    assert first["step"] == 0
+    assert "loss" not in first
+    model = load_language_model(learned / "model-last", "cpu")
+    assert first["perplexity"] == pytest.approx(perplexity(model, texts["paths.heldout"]), rel=1e-4)
+    assert all(one["perplexity"] > 2 * first["perplexity"] for one in others)
+    best, last = (
+        json.loads((output / name / "training.json").read_text("utf8")) for name in ("model-best", "model-last")
+    )
+    assert best["step"] == 0
+    assert last["step"] == 10
+    found = {key: first[key] for key in ("perplexity", "unknown_share", "heldout_unknown")}
+    for facts in (best, last):
+        assert {key: facts["before"][key] for key in found} == found
+    assert last["perplexity"] == others[-1]["perplexity"]
+
+    told = [" ".join(line.split()) for line in capsys.readouterr().err.splitlines()]
+    for line in (
+        "Trained on 1,557 words, 0.0% of them unknown",
+        "Measured on 270 words of the held-out texts",
+        "Vocabulary 54 words",
+        f"Model goes on from {learned / 'model-last'}",
+        f"Parameters {sum(p.numel() for p in model.bilm.parameters()):,} of the biLM, 918 of the softmax",
+        "Steps 10 of 80 tokens each, 0.5 epochs",
+        "Device cpu",
+        f"Perplexity before {first['perplexity']:.1f}, 0.0% of the predictions of unknown words",
+        f"Perplexity now {last['perplexity']:.1f}, 0.0% of the predictions of unknown words",
+        f"Best {first['perplexity']:.1f} at step 0: {output / 'model-best'}",
+    ):
+        assert line in told
+
+
+def test_killed_before_the_first_checkpoint(tmp_path: Path, learned: Path, texts: dict[str, str]) -> None:
+    """It is measured again, and the log has it once."""
+    output = tmp_path / "run"
+    for _ in range(2):
+        adapt(output, learned / "model-last", texts, **{"training.max_steps": 1})
+        shutil.rmtree(output / "checkpoints")
+    assert [record["step"] for record in evaluations(output)] == [0, 1]
 
 
 def test_a_frozen_char_cnn(tmp_path: Path, tiny_source: str, texts: dict[str, str]) -> None:
@@ -439,7 +556,7 @@ def test_patience(tmp_path: Path, texts: dict[str, str]) -> None:
 def test_what_can_be_known_is_learned(learned: Path, texts: dict[str, str]) -> None:
     """Of nine predictions a sentence eight are certain, so that 1.6 is the best perplexity there is."""
     last = evaluations(learned)[-1]
-    assert last["heldout_unknown"] == 0
+    assert last["heldout_unknown"] == last["unknown_share"] == 0
     for key in ("perplexity", "forward_perplexity", "backward_perplexity"):
         assert last[key] < len(WORDS) / 10
     assert last["perplexity"] > len(WORDS) ** (1 / 10)

@@ -19,7 +19,7 @@ def tensors_of(step: int, size: int = 50) -> dict[str, Tensor]:
 
 
 def facts_of(step: int) -> dict[str, Any]:
-    return {"standing": {"step": step, "best": float("inf")}, "name": "日本"}
+    return {"run_state": {"step": step, "best": float("inf")}, "name": "日本"}
 
 
 def write(snapshots: Snapshots, *steps: int) -> None:
@@ -84,7 +84,7 @@ def test_what_a_killed_run_was_writing_is_no_snapshot_and_goes(tmp_path: Path) -
     snapshots = Snapshots(tmp_path, 2)
     write(snapshots, 3)
     for step in (4, 7):
-        unfinished = tmp_path / f".unfinished-{step}"
+        unfinished = tmp_path / f".step-{step:09}.0123abcd.new"
         unfinished.mkdir()
         (unfinished / TENSORS_FILE).write_bytes(b"half")
     assert snapshots.steps() == [3]
@@ -123,6 +123,27 @@ def damage_facts_that_are_not_text(path: Path) -> None:
     (path / FACTS_FILE).write_bytes(b"\xff\x00")
 
 
+def damage_facts_that_say_nothing(path: Path) -> None:
+    (path / FACTS_FILE).write_text("{}", encoding="utf8")
+
+
+def damage_facts_that_are_a_list(path: Path) -> None:
+    (path / FACTS_FILE).write_text("[]", encoding="utf8")
+
+
+def damage_facts_nested_without_end(path: Path) -> None:
+    (path / FACTS_FILE).write_text("[" * 100_000, encoding="utf8")
+
+
+def damage_one_digit_of_the_facts(path: Path) -> None:
+    file = path / FACTS_FILE
+    file.write_text(file.read_text("utf8").replace('"step": 2', '"step": 3'), encoding="utf8")
+
+
+def damage_facts_of_another_snapshot(path: Path) -> None:
+    shutil.copy(path.with_name("step-000000001") / FACTS_FILE, path)
+
+
 DAMAGES = [damage for name, damage in sorted(globals().items()) if name.startswith("damage_")]
 
 
@@ -136,6 +157,30 @@ def test_a_damaged_snapshot_is_named_with_what_to_do(tmp_path: Path, damage: Cal
     assert str(tmp_path / "step-000000002") in str(error.value)
     assert "Remove that directory to go on from the one before it" in str(error.value)
     assert snapshots.read(1)[1] == facts_of(1)
+
+
+@pytest.mark.parametrize("name", [TENSORS_FILE, FACTS_FILE])
+def test_no_bit_flips_unseen(tmp_path: Path, name: str) -> None:
+    """Whatever is read is what was written. White space between the facts may differ."""
+    snapshots = Snapshots(tmp_path, 2)
+    write(snapshots, 2)
+    file = tmp_path / "step-000000002" / name
+    whole = file.read_bytes()
+    messages = []
+    for place in range(0, len(whole), 3):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        file.write_bytes(damaged)
+        try:
+            tensors, facts = snapshots.read(2)
+        except RunError as error:
+            messages.append(str(error))
+        else:
+            assert name == FACTS_FILE
+            assert facts == facts_of(2)
+            assert all(torch.equal(tensors[key], tensor) for key, tensor in tensors_of(2).items())
+    assert len(messages) > len(whole) / 6
+    assert all(str(file) in message and "is damaged. Remove that directory" in message for message in messages)
 
 
 @pytest.mark.parametrize("n_bytes", [0, 40, 300])
@@ -171,5 +216,5 @@ def test_a_file_in_the_place_of_the_directory(tmp_path: Path) -> None:
 def test_facts_are_json_for_people(tmp_path: Path) -> None:
     write(Snapshots(tmp_path, 1), 3)
     text = (tmp_path / "step-000000003" / FACTS_FILE).read_text("utf8")
-    assert json.loads(text) == facts_of(3)
+    assert json.loads(text)["facts"] == facts_of(3)
     assert len(text.splitlines()) > 3
