@@ -1,6 +1,6 @@
 """How far our vectors are from the real AllenNLP's, on real sentences.
 
-    python bench/parity_allennlp.py MODEL [MODEL …] --peer-python PEERS/bin/python --peer-tools DIR --text FILE
+    python -m bench.parity_allennlp MODEL [MODEL …] --peer-python PEERS/bin/python --peer-tools DIR --text FILE
 
 MODEL is a directory with options.json and weights.hdf5, or a size ("small", "medium", "original") for random weights
 of that shape. PEERS is an environment with AllenNLP; DIR holds random_elmo.py (writes a model of random weights in the

@@ -1,6 +1,6 @@
 """Which layout of a weight makes a product fastest on this processor: what `spacy_elmo.bilm.products` decides by.
 
-    python bench/products.py [--threads 1]
+    python -m bench.products [--threads 1]
 
 Prints GFLOP/s of x @ weight.T for the shapes of the published models' steps and many numbers of rows. Each call takes
 another of several weights, so that none is in a cache from the call before, as in a run.

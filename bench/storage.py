@@ -1,6 +1,6 @@
 """What storing a biLM's weights as float16 changes: the size of the file, the vectors, and the perplexity.
 
-    python bench/storage.py MODEL TEXT [--sentences 500] [--pipelines training/uner/elmo-100pct-seed0/model-best …
+    python -m bench.storage MODEL TEXT [--sentences 500] [--pipelines training/uner/elmo-100pct-seed0/model-best …
         --test corpus/uner/test.spacy --score ents_f]
 
 MODEL is a directory as `python -m spacy elmo pretrain` leaves it, with float32 weights and the softmax beside them.
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -102,7 +103,8 @@ def pipeline_rows(models: Sequence[Path], pipelines: Sequence[Path], test: Path,
         nlp = spacy.load(path)
         found = []
         for model in models:
-            bilm_shim(nlp.get_pipe("elmo").encoder).from_bytes(BiLMShim(model, "float32").to_bytes())
+            elmo: Any = nlp.get_pipe("elmo")
+            bilm_shim(elmo.encoder).from_bytes(BiLMShim(model, "float32").to_bytes())
             gold = DocBin().from_disk(test).get_docs(nlp.vocab)
             examples = [Example(Doc(nlp.vocab, [token.text for token in doc]), doc) for doc in gold]
             found.append(100 * nlp.evaluate(examples)[key])

@@ -1,6 +1,6 @@
 """How fast a biLM trains, beside the same model in plain PyTorch and beside what matrix products alone would allow.
 
-    python bench/training.py --text TEXTS [--threads 2] [--rounds 5] [--ranks]
+    python -m bench.training --text TEXTS [--threads 2] [--rounds 5] [--ranks]
 
 All ways take the same training steps (forward and backward language model, sampled softmax, Adam) on the same windows
 of the texts, in turns, in one process: only the ratios are worth comparing with other machines. The plain ways run the
@@ -23,26 +23,26 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
+from spacy_elmo import BiLM, BiLMConfig, BiLMState
+from spacy_elmo.bilm.characters import PAD
+from spacy_elmo.corpus.corpus import Corpus
+from spacy_elmo.corpus.prepare import prepare
+from spacy_elmo.language import LanguageModel
+from spacy_elmo.language.sampler import LogUniformSampler, Negatives
+from spacy_elmo.pretraining.config import OptimizerSettings, read_config
+from spacy_elmo.pretraining.objective import Objective
+from spacy_elmo.pretraining.optimizer import Optimizer
+from spacy_elmo.pretraining.randomness import Purpose, generator
+from spacy_elmo.pretraining.windows import Window, Windows
+from tests.reference.plain_lstm import plain_lstm
 
-from spacy_elmo import BiLM, BiLMConfig, BiLMState  # noqa: E402
-from spacy_elmo.bilm.characters import PAD  # noqa: E402
-from spacy_elmo.corpus.corpus import Corpus  # noqa: E402
-from spacy_elmo.corpus.prepare import prepare  # noqa: E402
-from spacy_elmo.language import LanguageModel  # noqa: E402
-from spacy_elmo.language.sampler import LogUniformSampler, Negatives  # noqa: E402
-from spacy_elmo.pretraining.config import OptimizerSettings, read_config  # noqa: E402
-from spacy_elmo.pretraining.objective import Objective  # noqa: E402
-from spacy_elmo.pretraining.optimizer import Optimizer  # noqa: E402
-from spacy_elmo.pretraining.randomness import Purpose, generator  # noqa: E402
-from spacy_elmo.pretraining.windows import Window, Windows  # noqa: E402
-from tests.reference.plain_lstm import plain_lstm  # noqa: E402
+ROOT = Path(__file__).parent.parent
 
 BATCH, UNROLL, NEGATIVES = 128, 20, 8192
 CONFIG = ROOT / "configs" / "pretrain_sm.cfg"
@@ -74,6 +74,7 @@ def plain_words(bilm: BiLM, ids: Tensor) -> Tensor:
     cnn = bilm.char_cnn
     characters = cnn.embedding(ids).transpose(1, 2)
     x = torch.cat([torch.relu(conv(characters).max(dim=2).values) for conv in cnn.convolutions], dim=1)
+    highway: Any
     for highway in cnn.highways:
         gate = torch.sigmoid(highway.carry(x))
         x = gate * torch.relu(highway.transform(x)) + (1 - gate) * x

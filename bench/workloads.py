@@ -1,6 +1,6 @@
 """What bench/inference.py measures: one workload a process, so that each has its memory to itself.
 
-    python bench/workloads.py NAME ARGUMENT …
+    python -m bench.workloads NAME ARGUMENT …
 
 prints the figures as one line of JSON. Sentences come from a file with a sentence a line, words separated by spaces.
 """
@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def stream(text: str, limit: str, passes: str) -> Figures:
         inside += time.perf_counter() - start
         return found
 
-    engine.embed = timed
+    engine.embed = timed  # type: ignore[assignment]
     loaded, resident = resident_bytes(), []
     start = time.perf_counter()
     for _ in range(int(passes)):
@@ -205,7 +206,8 @@ def roofline(source: str, text: str, limit: str, batch: str) -> Figures:
             lambda module, inputs, output: convolutions.update([(*inputs[0].shape, *module.weight.shape[::2])])
         )
     bilm.embed(sentences[:2])
-    shapes.clear(), convolutions.clear()
+    shapes.clear()
+    convolutions.clear()
     start = time.perf_counter()
     for i in range(0, len(sentences), size):
         bilm.embed(sentences[i : i + size])
@@ -213,7 +215,8 @@ def roofline(source: str, text: str, limit: str, batch: str) -> Figures:
 
     def best(calls: list[Callable[[], Any]], least: float = 0.02) -> float:
         """Seconds of a call: the least of some rounds."""
-        times, began = [], time.perf_counter()
+        times: list[float] = []
+        began = time.perf_counter()
         while len(times) < 3 or time.perf_counter() - began < least:
             start = time.perf_counter()
             for call in calls:
@@ -225,9 +228,9 @@ def roofline(source: str, text: str, limit: str, batch: str) -> Figures:
         n_copies = min(8, max(2, 64 * 2**20 // (4 * n_outputs * x.shape[1])))
         weights = [torch.randn(n_outputs, x.shape[1]) for _ in range(n_copies)]
         out = torch.empty(len(x), n_outputs)
-        yield [lambda w=w: torch.mm(x, w.t(), out=out) for w in weights]
-        yield [lambda w=w: torch.mm(x, w, out=out) for w in [w.t().contiguous() for w in weights]]
-        yield [lambda p=p: p(x) for p in map(products.Packed, weights)]
+        yield [partial(torch.mm, x, w.t(), out=out) for w in weights]
+        yield [partial(torch.mm, x, w.t().contiguous(), out=out) for w in weights]
+        yield [partial(product, x) for product in map(products.Packed, weights)]
 
     ideal = 0.0
     with torch.no_grad():
@@ -237,7 +240,7 @@ def roofline(source: str, text: str, limit: str, batch: str) -> Figures:
         products_alone = ideal
         for (n_words, channels, length, n_filters, width), count in convolutions.items():
             x, weight = torch.randn(n_words, channels, length), torch.randn(n_filters, channels, width)
-            ideal += count * best([lambda x=x, weight=weight: F.conv1d(x, weight)])
+            ideal += count * best([partial(F.conv1d, x, weight)])
     flops = sum(2 * m * k * n * count for (m, k, n), count in shapes.items())
     return {
         "share": ideal / seconds,

@@ -195,7 +195,8 @@ def test_outputs_and_gradients_equal_plain_autograd(
     lstm = random_lstm(cell_clip, projection_clip, dtype=torch.float64)
     x, (hidden, cell) = random_inputs(6, dtype=torch.float64)
     starts = torch.rand(len(x)) < 0.3 if restarts else None
-    found, wanted = [], []
+    found: list[torch.Tensor] = []
+    wanted: list[torch.Tensor] = []
     for run, results in ((lstm, found), (partial(plain_lstm, lstm), wanted)):
         lstm.zero_grad()
         inputs = [tensor.clone().requires_grad_() for tensor in (x, hidden, cell)]

@@ -97,7 +97,7 @@ def test_what_the_user_says_goes_before_what_the_model_says(trained: Path, tmp_p
 def test_says_what_is_missing(tiny_bilm: BiLM, tmp_path: Path) -> None:
     model = save_bilm(tiny_bilm, tmp_path / "model")
     assert_fails(elmo("package", model, tmp_path / "out", "--name", "elmo"), "of what language", "--lang")
-    words = ["package", model, tmp_path / "out", "--name", "elmo", "--lang", "qqq"]
-    assert_fails(elmo(*words), "spaCy has no language 'qqq'", "--lang")
+    unknown = elmo("package", model, tmp_path / "out", "--name", "elmo", "--lang", "qqq")
+    assert_fails(unknown, "spaCy has no language 'qqq'", "--lang")
     assert_fails(elmo("package", tmp_path / "absent", tmp_path / "out", "--name", "elmo"), "absent")
     assert not (tmp_path / "out").exists()

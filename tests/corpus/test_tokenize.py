@@ -143,7 +143,12 @@ def test_texts_longer_than_spacy_takes_by_default(tokenizer: DocumentTokenizer) 
 
 def test_a_vocabulary_is_given_up_when_it_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    monkeypatch.setattr(tokenize, "load_nlp", lambda config: made.append(load_nlp(config)) or made[-1])
+
+    def noted(config: dict[str, Any]) -> Any:
+        made.append(load_nlp(config))
+        return made[-1]
+
+    monkeypatch.setattr(tokenize, "load_nlp", noted)
     monkeypatch.setattr(tokenize, "MAX_STRINGS", len(load_nlp(ENGLISH).vocab.strings) + 300)
     tokenizer = DocumentTokenizer(ENGLISH)
     letters = random.Random(0)

@@ -61,6 +61,6 @@ def test_a_model_by_its_name_or_directory(tiny_source: str) -> None:
 
 def test_what_is_wrong_is_said(embedder: ElmoEmbedder, model: SmallModel) -> None:
     with pytest.raises(TypeError, match="tokenised sentences"):
-        embedder.embed_batch(["a sentence"])  # type: ignore[list-item]
+        embedder.embed_batch(["a sentence"])
     with pytest.raises(CheckpointError, match="no such file"):
         ElmoEmbedder(model.options, model.weights + ".gone")

@@ -12,6 +12,9 @@ from tests.experiments.helpers import run
 
 def test_a_random_model_is_one_of_the_corpus_and_the_seed(multilingual: Path, tmp_path: Path) -> None:
     wanted = load_bilm(multilingual / "model", device="cpu")
+    assert wanted.lexicon is not None
+    assert wanted.lexicon.words is not None
+    assert wanted.lexicon.characters is not None
     # What comes twice, and the marks.
     assert set(wanted.lexicon.words) == {"<oov>", "<bos>", "<eos>", "<pad>", ".", "i", "Mette", "Århus"}
     assert set("MettboriÅhus.") < set(wanted.lexicon.characters)

@@ -49,7 +49,7 @@ def spacy_listener(width: int, upstream: str = "*") -> Settings:
 
 def model_config(kind: str, tok2vec: Settings | None = None) -> Settings:
     """The config of the model of a "tagger", "ner" or "textcat"."""
-    settings: Settings = {
+    settings: dict[str, Settings] = {
         "tagger": {"@architectures": "spacy.Tagger.v2"},
         "ner": {
             "@architectures": "spacy.TransitionBasedParser.v2",
@@ -66,8 +66,8 @@ def model_config(kind: str, tok2vec: Settings | None = None) -> Settings:
             "use_reduce_max": False,
             "use_reduce_mean": True,
         },
-    }[kind]
-    return {**settings, "tok2vec": tok2vec or listener()}
+    }
+    return {**settings[kind], "tok2vec": tok2vec or listener()}
 
 
 def blank(source: str, **settings: Any) -> Language:

@@ -137,8 +137,8 @@ def test_batches_of_empty_docs_alone(tiny_source: str, frozen: bool, texts: list
     losses = update_as_spacy_train(nlp, [examples(nlp, texts)], make_optimizer())
     assert losses["elmo"] == 0
     assert np.isfinite(list(losses.values())).all()
-    losses = train(nlp, 30)[0]
-    assert losses[-1]["ner"] < 0.3 * losses[0]["ner"]
+    history = train(nlp, 30)[0]
+    assert history[-1]["ner"] < 0.3 * history[0]["ner"]
 
 
 @frozen_or_not

@@ -67,7 +67,9 @@ def gradient_of(
     class Notes(Optimizer):
         """Takes note of gradients and changes nothing."""
 
-        def __call__(self, key: Any, weights: Array, gradient: Array, **kwargs: Any) -> tuple[Array, Array]:
+        def __call__(  # type: ignore[override]
+            self, key: Any, weights: Array, gradient: Array, **kwargs: Any
+        ) -> tuple[Array, Array]:
             if key[0] == shim.id and key[1] in dict(shim.bilm.named_parameters()):
                 seen[key[1]] = gradient.copy()
             return weights, gradient

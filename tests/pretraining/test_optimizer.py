@@ -61,7 +61,8 @@ def test_updates_are_those_of_adam_clipped_and_scheduled() -> None:
         norm = math.sqrt(sum(float((parameter.grad**2).sum()) for parameter in trained))
         clipped += norm > 0.5
         for parameter in trained:
-            parameter.grad *= min(1, 0.5 / (norm + 1e-6))
+            assert parameter.grad is not None
+            parameter.grad.mul_(min(1, 0.5 / (norm + 1e-6)))
         done = (step - 3) / (TOTAL - 3)
         adam.param_groups[0]["lr"] = 0.05 * ((step + 1) / 3 if step < 3 else (1 + math.cos(math.pi * done)) / 2)
         adam.step()
