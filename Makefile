@@ -16,6 +16,7 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 # torch comes first and alone: its pinned build is the small CPU one where an index offers that.
 .venv/installed: pyproject.toml
