@@ -18,6 +18,7 @@ from . import texts
 from .corpus import FORMAT, FORMAT_VERSION, MANIFEST, MARKS, IntArray, TypeArray
 from .errors import CorpusError
 from .texts import Texts
+from .tokenize import TextSettings
 from .workers import tokenized
 
 PASSAGE_WORDS = 2_000
@@ -34,16 +35,16 @@ Documents = tuple[TypeArray, IntArray]
 def build(
     train: Sequence[Path],
     heldout: Sequence[Path] | None,
-    nlp_config: dict[str, Any],
+    settings: TextSettings,
     directory: Path,
     *,
     n_workers: int,
     show_progress: bool,
 ) -> None:
     """Write the files of a corpus into an empty directory, the manifest last. See `prepare`."""
-    train_texts, heldout_texts = Texts(train), Texts(heldout or [])
+    train_texts, heldout_texts = Texts(train, settings.format), Texts(heldout or [], settings.format)
     numbers, shards = _Numbers(), _Shards(directory)
-    heldout_documents = _number(train_texts, heldout_texts, numbers, shards, nlp_config, n_workers, show_progress)
+    heldout_documents = _number(train_texts, heldout_texts, numbers, shards, settings, n_workers, show_progress)
     if shards.n_words == 0:
         raise CorpusError(f"{_named(train)}: no words in the training texts.")
     if heldout is None:
@@ -53,16 +54,17 @@ def build(
 
     counts = shards.counts(len(numbers))
     files = _write(directory, numbers, counts, shards, heldout_documents)
-    contents = json.dumps([nlp_config, [file["sha256"] for file in files.values()]], sort_keys=True)
+    contents = json.dumps([settings.nlp, [file["sha256"] for file in files.values()]], sort_keys=True)
     manifest = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "fingerprint": sha256(contents.encode("utf8")).hexdigest(),
-        "nlp": nlp_config,
+        "nlp": settings.nlp,
+        "text_format": settings.format,
+        "code": settings.code_digest,
         "spacy": spacy.__version__,
         "sources": {"train": train_texts.records, "heldout": None if heldout is None else heldout_texts.records},
         "n_words": int(counts[1:].sum()),
-        "n_sentences": int(counts[0]),
         "n_shards": len(shards),
         "files": files,
     }
@@ -74,7 +76,7 @@ def _number(
     heldout: Texts,
     numbers: "_Numbers",
     shards: "_Shards",
-    nlp_config: dict[str, Any],
+    settings: TextSettings,
     n_workers: int,
     show_progress: bool,
 ) -> Documents:
@@ -83,7 +85,7 @@ def _number(
     heldout_parts = []
     size = sum(path.stat().st_size for path in [*train.files, *heldout.files])
     n_workers = min(n_workers, 1 + size // texts.PIECE_CHARACTERS)
-    pieces = tokenized(chain(train.pieces(), heldout.pieces()), nlp_config, n_workers)
+    pieces = tokenized(chain(train.pieces(), heldout.pieces()), settings, n_workers)
     progress = tqdm(total=size, unit="B", unit_scale=True, desc="Tokenising", disable=not show_progress)
     with closing(pieces), progress:
         for piece, tokens in pieces:
@@ -100,7 +102,7 @@ def _number(
 def _write(
     directory: Path, numbers: "_Numbers", counts: IntArray, shards: "_Shards", heldout: Documents
 ) -> dict[str, dict[str, Any]]:
-    """Write numbered documents as types, and the words. RETURNS: the size and digest of each file."""
+    """Write numbered documents as types, and the words. Returns the size and digest of each file, by its name."""
     words, types = numbers.ranked(counts)
     files = _Files(directory)
     for i in range(len(shards)):

@@ -1,7 +1,5 @@
 """A prepared corpus: a directory of arrays that are mapped into memory, not read."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -11,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..bilm.characters import BEGIN_WORD, END_WORD, PAD, boundary_ids
+from ..disk import digest, read_json
 from .errors import CorpusError
 
 MANIFEST = "manifest.json"
 FORMAT = "spacy-elmo-corpus"
 FORMAT_VERSION = 1
-KEYS = {"fingerprint", "nlp", "sources", "n_words", "n_sentences", "n_shards", "files"}
+KINDS = {"fingerprint": str, "nlp": dict, "sources": dict, "n_words": int, "n_shards": int, "files": dict}
 BEGIN_SENTENCE, END_SENTENCE, UNKNOWN = range(3)
 MARKS = ("<S>", "</S>", "<UNK>")
 
@@ -27,11 +26,19 @@ TypeArray = npt.NDArray[np.int32]
 class Passages:
     """Passages of text: documents, or runs of whole sentences of long ones.
 
-    A passage is an int32 array (rows,) of word types. Each of its sentences is <S> and then its words; </S> is implied.
+    A passage is an array of word types, shape (n_rows,), int32. Each of its sentences is <S> and then its words; </S>
+    is implied.
+
+    Attributes:
+        rows: How many rows each passage has, shape (n_passages,), int64.
     """
 
     def __init__(self, shards: Sequence[tuple[TypeArray, IntArray]]) -> None:
-        """shards: for each its rows, (n_rows,), and where in them passages begin, and the end, (n_passages + 1,)."""
+        """
+        Args:
+            shards: For each its rows, shape (n_rows,), and where in them passages begin, and the end, shape
+                (n_passages + 1,).
+        """
         self._shards = shards
         self._firsts = np.cumsum([0] + [len(offsets) - 1 for _, offsets in shards])
         self.rows: IntArray = np.concatenate([np.empty(0, np.int64), *(np.diff(offsets) for _, offsets in shards)])
@@ -53,7 +60,11 @@ class WordTable:
     """The distinct words of a corpus, each with its number, its type."""
 
     def __init__(self, characters: npt.NDArray[np.uint8], offsets: IntArray) -> None:
-        """characters: the words' UTF-8, one after another; offsets: where each begins, and the end, (n_types + 1,)."""
+        """
+        Args:
+            characters: The words' UTF-8, one after another, shape (n_bytes,).
+            offsets: Where each begins, and the end, shape (n_types + 1,).
+        """
         self._characters = characters
         self._offsets = offsets
 
@@ -69,8 +80,14 @@ class WordTable:
         return [text[start:end].decode("utf8") for start, end in pairwise(self._offsets[: n + 1].tolist())]
 
     def character_ids(self, types: npt.NDArray[np.integer], max_characters: int) -> IntArray:
-        """Character ids of words, shape (n, max_characters), for types of shape (n,): the same as of
-        `bilm.characters.word_ids`, and of `boundary_ids` for <S> and </S>.
+        """Character ids, the same as of `bilm.characters.word_ids`, and of `boundary_ids` for <S> and </S>.
+
+        Args:
+            types: Types of words, shape (n,).
+            max_characters: How many ids a word has.
+
+        Returns:
+            Shape (n, max_characters), int64.
         """
         ids = np.full((len(types), max_characters), PAD, dtype=np.int64)
         ids[:, 0] = BEGIN_WORD
@@ -88,12 +105,16 @@ class WordTable:
 class Corpus:
     """A corpus made by `prepare`.
 
-    fingerprint: of what it holds; the same only for the same passages of the same words, tokenised by the same config.
-    n_words: words of the training part. Neither sentence boundaries nor whitespace count.
-    counts: int64 (n_types,): how often each type occurs in the training part; for <S> and </S>, the sentences.
-    train, heldout: see `Passages`.
-    words: all types: "<S>", "</S>", "<UNK>", then the words by descending count, and among equals by their own order.
-        A word of the texts that looks like one of the three marks has a type of its own.
+    Attributes:
+        fingerprint: Of what it holds; the same only for the same passages of the same words, tokenised by the same
+            config.
+        n_words: Words of the training part. Neither sentence boundaries nor whitespace count.
+        counts: How often each type occurs in the training part; for <S> and </S>, the sentences. Shape (n_types,),
+            int64.
+        train: Passages to train on.
+        heldout: Passages to measure by.
+        words: All types: "<S>", "</S>", "<UNK>", then the words by descending count, and among equals by their own
+            order. A word of the texts that looks like one of the three marks has a type of its own.
     """
 
     def __init__(
@@ -116,7 +137,8 @@ class Corpus:
     def open(cls, directory: Path) -> "Corpus":
         """Open a prepared corpus. Its files are checked against their digests, then mapped into memory.
 
-        Raises CorpusError where the directory holds none, or one of another version, or files are missing or damaged.
+        Raises:
+            CorpusError: The directory holds none, or one of another version; or files are missing or damaged.
         """
         manifest = read_manifest(directory)
         files = {name: _map(directory / name, record) for name, record in manifest["files"].items()}
@@ -145,14 +167,15 @@ class Corpus:
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:
-    """The manifest of a prepared corpus. Raises CorpusError where there is none, or one of another version."""
+    """The manifest of a prepared corpus.
+
+    Raises:
+        CorpusError: There is none, or one of another version, or it is damaged.
+    """
     path = directory / MANIFEST
-    try:
-        manifest = json.loads(path.read_text("utf8"))
-    except FileNotFoundError:
-        raise CorpusError(f"{directory}: not a prepared corpus, it has no {MANIFEST}.") from None
-    except (OSError, ValueError) as error:
-        raise CorpusError(f"{path}: not readable as JSON ({error}). {_AGAIN}") from None
+    if not path.exists():
+        raise CorpusError(f"{directory}: not a prepared corpus, it has no {MANIFEST}.")
+    manifest = read_json(path, CorpusError, _AGAIN, max_bytes=_MAX_MANIFEST)
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise CorpusError(f"{path}: not the manifest of a prepared corpus (its 'format' is not '{FORMAT}').")
     if manifest.get("format_version") != FORMAT_VERSION:
@@ -160,9 +183,27 @@ def read_manifest(directory: Path) -> dict[str, Any]:
             f"{path}: format version {manifest.get('format_version')!r}, but this spacy-elmo reads version "
             f"{FORMAT_VERSION}. Prepare the corpus again, in another directory."
         )
-    if missing := sorted(KEYS - manifest.keys()):
+    if missing := sorted(KINDS.keys() - manifest.keys()):
         raise CorpusError(f"{path}: damaged, the keys {', '.join(missing)} are missing. {_AGAIN}")
+    if wrong := [key for key, kind in KINDS.items() if type(manifest[key]) is not kind]:
+        raise CorpusError(f"{path}: damaged, the values of {', '.join(wrong)} are of other kinds. {_AGAIN}")
+    _check_records(manifest, path)
     return manifest
+
+
+def _check_records(manifest: dict[str, Any], path: Path) -> None:
+    """Raises CorpusError where a file is not listed that a corpus consists of, or a record of one is not whole."""
+    names = ["heldout", *(f"shard-{i:05}" for i in range(manifest["n_shards"]))]
+    arrays = [f"{name}.{part}.npy" for name in names for part in ("tokens", "passages")]
+    arrays += ["words.utf8.npy", "words.offsets.npy", "words.counts.npy"]
+    if manifest["files"].keys() != set(arrays):
+        raise CorpusError(f"{path}: damaged, its files are not those of a corpus. {_AGAIN}")
+    sources = manifest["sources"]
+    texts = [*(sources.get("train") or [None]), *(sources.get("heldout") or [])]
+    records = [(record, {"size", "sha256"}) for record in manifest["files"].values()]
+    records += [(record, {"path", "size", "mtime_ns", "sha256"}) for record in texts]
+    if not all(isinstance(record, dict) and keys <= record.keys() for record, keys in records):
+        raise CorpusError(f"{path}: damaged, what it says of a file is not whole. {_AGAIN}")
 
 
 def _map(path: Path, record: dict[str, Any]) -> Any:
@@ -171,7 +212,7 @@ def _map(path: Path, record: dict[str, Any]) -> Any:
         if size != record["size"]:
             raise CorpusError(f"{path}: {size} bytes long, where {record['size']} were written. {_AGAIN}")
         # Not only its header: a type out of range in the middle would end a training run hours later.
-        if hashlib.sha256(np.memmap(path, mode="r").data).hexdigest() != record["sha256"]:
+        if digest(path) != record["sha256"]:
             raise CorpusError(f"{path}: damaged, its contents are not those that were written. {_AGAIN}")
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
@@ -181,6 +222,8 @@ def _map(path: Path, record: dict[str, Any]) -> Any:
 
 
 _AGAIN = "Remove the corpus directory, and prepare the corpus again."
+# It has a line or two for each text file and shard.
+_MAX_MANIFEST = 1 << 30
 
 
 def _shard(files: dict[str, Any], name: str) -> tuple[TypeArray, IntArray]:

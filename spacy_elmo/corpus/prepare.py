@@ -1,77 +1,128 @@
 """Prepare a corpus once: what stands there already is opened, and what is written stands there whole or not at all."""
 
 import json
-import shutil
-import uuid
+import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from . import texts
+import spacy
+
+from ..disk import digest, lock, new_directory
 from .build import build
-from .corpus import MANIFEST, Corpus, read_manifest
+from .corpus import FORMAT_VERSION, MANIFEST, Corpus, read_manifest
 from .errors import CorpusError
+from .files import check_distinct, find, suffix
+from .tokenize import TextSettings
 
 # A text file as the manifest has it: "path", "size", "mtime_ns", "sha256".
 Record = dict[str, Any]
+# The training and the held-out files; None where training documents are to be set aside.
+Files = tuple[list[Path], list[Path] | None]
 MAX_SHOWN = 5
 
 
 def prepare(
     train: Sequence[Path],
     heldout: Sequence[Path] | None,
-    nlp_config: dict[str, Any],
+    settings: TextSettings,
     directory: Path,
     *,
     n_workers: int,
     show_progress: bool,
 ) -> Corpus:
     """Tokenise and count texts, and write the corpus that `Corpus.open` opens. Where the directory holds one already,
-    of the same texts and config, it is opened. The same texts give the same bytes, whatever `n_workers` is.
+    of the same texts and settings, it is opened. The same texts give the same bytes, whatever `n_workers` is.
 
-    train, heldout: files, directories or globs, see `texts.find`. None for `heldout` sets training documents aside:
-        one in a hundred, or fewer, so that together they have about 200,000 words at most.
-    nlp_config: "nlp" and "components" in spaCy's format: the tokenizer, and what finds sentences. A document in which
-        nothing marks sentences is one sentence.
-    directory: is written under another name beside it, and renamed when it is whole. What a killed preparation has left
-        there is removed first; so two must not prepare one directory at the same time.
-    n_workers: processes; a small corpus uses fewer.
-    show_progress: to stderr.
-    Raises CorpusError for texts that cannot be read or hold no words; where the directory holds a corpus of other texts
-        or another config, or something else; and where it cannot be written.
+    Args:
+        train: Files, directories or globs, see `files.find`.
+        heldout: The same. None sets training documents aside: one in a hundred, or fewer, so that together they have
+            about 200,000 words at most.
+        settings: How texts become words.
+        directory: The corpus. Where another process prepares it at the moment, this one waits, and opens it.
+        n_workers: Processes; a small corpus uses fewer.
+        show_progress: To stderr.
+
+    Raises:
+        CorpusError: Texts cannot be read or hold no words; or the directory holds a corpus of other texts or settings,
+            or something else.
+        DiskError: The corpus cannot be written.
     """
     if n_workers < 1:
         raise ValueError(f"n_workers is {n_workers}; it has to be 1 or more.")
-    nlp_config = json.loads(json.dumps(nlp_config))  # as the manifest gives it back
-    train_files = texts.find(train)
-    heldout_files = None if heldout is None else texts.find(heldout)
-    if heldout_files is not None:
-        texts.check_distinct(train_files + heldout_files)
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        return _open_prepared(directory, {"train": train_files, "heldout": heldout_files}, nlp_config)
-    with _whole_or_nothing(directory) as unfinished:
-        build(train_files, heldout_files, nlp_config, unfinished, n_workers=n_workers, show_progress=show_progress)
+    settings = _plain(settings)
+    files = _find(train, heldout)
+    with lock(directory.with_name(f".{directory.name}.lock"), f"The corpus {directory}", wait=True):
+        if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+            return _open_prepared(directory, files, settings)
+        with new_directory(directory) as unfinished:
+            build(*files, settings, unfinished, n_workers=n_workers, show_progress=show_progress)
     return Corpus.open(directory)
 
 
-def _open_prepared(directory: Path, files: dict[str, list[Path] | None], nlp_config: dict[str, Any]) -> Corpus:
+def shared_directory(
+    corpora: Path, train: Sequence[Path], heldout: Sequence[Path] | None, settings: TextSettings
+) -> Path:
+    """Where `prepare` finds a corpus that others have prepared from the same texts in the same way.
+
+    Args:
+        corpora: A directory of corpora.
+        train: As for `prepare`, and so are `heldout` and `settings`.
+
+    Returns:
+        A directory below, named by a digest of all that the corpus depends on.
+    """
+    files, settings = _find(train, heldout), _plain(settings)
+    texts = [[(suffix(file), digest(file)) for file in part] if part is not None else None for part in files]
+    contents = [FORMAT_VERSION, spacy.__version__, settings.nlp, settings.format, settings.code_digest, texts]
+    return corpora / sha256(json.dumps(contents, sort_keys=True).encode("utf8")).hexdigest()[:32]
+
+
+def _plain(settings: TextSettings) -> TextSettings:
+    """Settings as the manifest gives them back."""
+    return replace(settings, nlp=json.loads(json.dumps(settings.nlp)))
+
+
+def _find(train: Sequence[Path], heldout: Sequence[Path] | None) -> Files:
+    train_files = find(train)
+    if heldout is None:
+        return train_files, None
+    heldout_files = find(heldout)
+    check_distinct(train_files + heldout_files)
+    return train_files, heldout_files
+
+
+def _open_prepared(directory: Path, files: Files, settings: TextSettings) -> Corpus:
     if not (directory / MANIFEST).is_file():
         raise CorpusError(f"{directory}: there already, and not a prepared corpus. Choose another output directory.")
     manifest = read_manifest(directory)
-    changes = [
-        f"{key} was {_shown(old)}, now {_shown(new)}" for key, old, new in _config_changes(manifest["nlp"], nlp_config)
-    ]
-    for part, now in files.items():
-        changes += [f"{part} text: {change}" for change in _text_changes(manifest["sources"][part] or [], now or [])]
-    if changes:
+    if changes := list(_changes(manifest, files, settings)):
         shown = changes[:MAX_SHOWN] + ([f"{len(changes) - MAX_SHOWN} more"] if len(changes) > MAX_SHOWN else [])
         raise CorpusError(
             f"{directory} holds a corpus of other texts, or prepared in another way: {'; '.join(shown)}. Choose "
             f"another output directory, or remove {directory} to prepare it again."
         )
+    if manifest.get("code") != settings.code_digest:
+        # It need not have to do with words: loggers stand in such files too.
+        warnings.warn(
+            f"{directory} was prepared with other code of yours than is given now. If that changes how texts are "
+            f"tokenised, remove {directory} to prepare it again.",
+            stacklevel=2,
+        )
     return Corpus.open(directory)
+
+
+def _changes(manifest: dict[str, Any], files: Files, settings: TextSettings) -> Iterator[str]:
+    """How a prepared corpus differs from what is wanted."""
+    old = {**manifest["nlp"], "corpus": {"format": manifest.get("text_format", "documents")}}
+    new = {**settings.nlp, "corpus": {"format": settings.format}}
+    for key, before, now in _config_changes(old, new):
+        yield f"{key} was {_shown(before)}, now {_shown(now)}"
+    for part, found in zip(("train", "heldout"), files, strict=True):
+        for change in _text_changes(manifest["sources"][part] or [], found or []):
+            yield f"{part} text: {change}"
 
 
 def _shown(value: Any) -> str:
@@ -108,36 +159,8 @@ def _is_same(record: Record, file: Path) -> bool:
         return False
     if _has_path(record, file) and stat.st_mtime_ns == record["mtime_ns"]:
         return True
-    digest = sha256()
-    with file.open("rb") as opened:
-        while chunk := opened.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest() == record["sha256"]
+    return digest(file) == record["sha256"]
 
 
 def _has_path(record: Record, file: Path) -> bool:
     return record["path"] == str(file.absolute())
-
-
-@contextmanager
-def _whole_or_nothing(directory: Path) -> Iterator[Path]:
-    """A new directory beside the one named, which takes its name in the end. Of an error nothing remains."""
-    prefix = f"{directory.name}.preparing-"
-    unfinished = directory.with_name(prefix + uuid.uuid4().hex)
-    try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        for path in directory.parent.iterdir():
-            if path.name.startswith(prefix):
-                shutil.rmtree(path)
-        unfinished.mkdir()
-        yield unfinished
-        if directory.exists():
-            directory.rmdir()  # empty, or it is not ours to remove
-        unfinished.rename(directory)
-    except OSError as error:
-        raise CorpusError(
-            f"{directory}: the corpus cannot be written ({error.strerror or error}). Free space there, or choose "
-            "another output directory."
-        ) from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)

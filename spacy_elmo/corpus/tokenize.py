@@ -1,7 +1,9 @@
-"""Documents to word types, by spaCy's tokenizer and sentence rule."""
+"""Documents to word types: by spaCy's tokenizer and sentence rule, or as the words and sentences they have already."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,9 @@ from spacy.language import Language
 from spacy.tokenizer import Tokenizer
 from spacy.tokens import Doc, DocBin
 
+from ..disk import digest
 from .errors import CorpusError
+from .formats import SEPARATOR, Format
 
 # spaCy's cache holds 10,000 strings by default, and everything rarer goes through the rules each time: a million
 # doubles the speed.
@@ -23,12 +27,34 @@ MAX_STRINGS = 500_000
 
 
 @dataclass(frozen=True)
+class TextSettings:
+    """How texts become sentences of words.
+
+    Attributes:
+        nlp: A config with the sections "nlp" and "components", in spaCy's format: the tokenizer, and what finds
+            sentences. A document in which nothing marks sentences is one sentence.
+        format: What a line of a text is. In the format "sentences" the tokenizer alone is used, in "tokens" neither.
+        code: A Python file that registers functions the config names. Other processes import it before they use them;
+            whoever makes this has done so.
+    """
+
+    nlp: dict[str, Any]
+    format: Format = "documents"
+    code: Path | None = None
+
+    @property
+    def code_digest(self) -> str | None:
+        return None if self.code is None else digest(self.code)
+
+
+@dataclass(frozen=True)
 class Tokens:
     """Tokenised documents, without whitespace tokens and without documents that have no other.
 
-    rows: int32 (n_rows,): for each sentence 0, and then its words: i + 1 stands for words[i].
-    document_rows: int64 (n_documents,): how many of the rows are each document's.
-    words: each once.
+    Attributes:
+        rows: For each sentence 0, and then its words: i + 1 stands for words[i]. Shape (n_rows,), int32.
+        document_rows: How many of the rows are each document's, shape (n_documents,), int64.
+        words: Each once.
     """
 
     rows: npt.NDArray[np.int32]
@@ -37,8 +63,13 @@ class Tokens:
 
 
 def load_nlp(config: dict[str, Any]) -> Language:
-    """The pipeline of a config with the sections "nlp" and "components", in spaCy's format; what is left out is
-    spaCy's default. Raises CorpusError where spaCy cannot make it.
+    """A pipeline.
+
+    Args:
+        config: As in `TextSettings`; what is left out is spaCy's default.
+
+    Raises:
+        CorpusError: spaCy cannot make it.
     """
     try:
         nlp = spacy.util.load_model_from_config(spacy.Config(config), auto_fill=True)
@@ -53,26 +84,48 @@ def load_nlp(config: dict[str, Any]) -> Language:
 
 
 class DocumentTokenizer:
-    """Texts, or Docs that are tokenised already, to `Tokens`."""
+    """Documents, or Docs that are tokenised already, to `Tokens`."""
 
     def __init__(self, config: dict[str, Any]) -> None:
-        """config: see `load_nlp`."""
+        """
+        Args:
+            config: See `load_nlp`.
+        """
         self._config = config
         self._nlp = load_nlp(config)
 
-    def __call__(self, documents: list[str] | bytes) -> Tokens:
-        """documents: texts; or the bytes of a DocBin. Its Docs keep their words, and their sentences where they have
-        any; where not, the config's sentence rule goes over them.
+    def __call__(self, documents: list[list[str]] | bytes, format: Format = "documents") -> Tokens:
+        """Tokenise some documents.
+
+        Args:
+            documents: Each its text, or its sentences, see `formats.Document`; or the bytes of a DocBin. Its Docs keep
+                their words, and their sentences where they have any; where not, the config's sentence rule goes over
+                them.
+            format: What they were read as.
         """
         if len(self._nlp.vocab.strings) > MAX_STRINGS:
             self._nlp = load_nlp(self._config)
-        docs = self._nlp.pipe(documents) if isinstance(documents, list) else self._docs(documents)
-        arrays = [doc.to_array([ORTH, SENT_START]) for doc in docs]
-        return self._tokens(arrays)
+        if isinstance(documents, bytes):
+            return self._from_docs(self._docs(documents))
+        if format == "tokens":
+            return _from_words(documents)
+        if format == "sentences":
+            return self._from_sentences(documents)
+        return self._from_docs(self._nlp.pipe(chain.from_iterable(documents)))
 
     def _docs(self, doc_bin: bytes) -> Iterator[Doc]:
         for doc in DocBin().from_bytes(doc_bin).get_docs(self._nlp.vocab):
             yield doc if doc.has_annotation("SENT_START") else self._nlp(doc)
+
+    def _from_docs(self, docs: Iterator[Doc]) -> Tokens:
+        return self._tokens([doc.to_array([ORTH, SENT_START]) for doc in docs])
+
+    def _from_sentences(self, documents: list[list[str]]) -> Tokens:
+        return self._tokens([np.concatenate([self._sentence(text) for text in texts]) for texts in documents])
+
+    def _sentence(self, text: str) -> np.ndarray:
+        orths = self._nlp.make_doc(text).to_array(ORTH)
+        return np.stack([orths, np.arange(len(orths)) == 0], axis=1).astype(np.uint64)
 
     def _tokens(self, arrays: list[np.ndarray]) -> Tokens:
         """arrays: one a document, uint64 (n_tokens, 2), of the hashes of its words and its sentence starts."""
@@ -101,3 +154,20 @@ class DocumentTokenizer:
             document_rows=document_rows[document_rows > 0],
             words=[string for string, kept in zip(strings, is_word, strict=True) if kept],
         )
+
+
+def _from_words(documents: list[list[str]]) -> Tokens:
+    """Tokens from sentences of words between SEPARATORs."""
+    numbers: dict[str, int] = {}
+    rows: list[int] = []
+    document_rows: list[int] = []
+    for sentences in documents:
+        begin = len(rows)
+        for sentence in sentences:
+            words = [word for word in sentence.split(SEPARATOR) if word and not word.isspace()]
+            if words:
+                rows.append(0)
+                rows += [numbers.setdefault(word, len(numbers) + 1) for word in words]
+        if len(rows) > begin:
+            document_rows.append(len(rows) - begin)
+    return Tokens(np.array(rows, dtype=np.int32), np.array(document_rows, dtype=np.int64), list(numbers))

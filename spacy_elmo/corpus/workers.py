@@ -5,11 +5,13 @@ from collections.abc import Generator, Iterable
 from contextlib import ExitStack, closing, suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
-from typing import Any
+
+from spacy.util import import_file
 
 from .errors import CorpusError
+from .formats import Format
 from .texts import Piece
-from .tokenize import DocumentTokenizer, Tokens
+from .tokenize import DocumentTokenizer, TextSettings, Tokens
 
 # How many finished pieces a worker, on average, may have waiting for one that comes before them.
 MAX_WAITING = 8
@@ -17,27 +19,51 @@ MAX_WAITING = 8
 TokenizedPieces = Generator[tuple[Piece, Tokens], None, None]
 
 
-def tokenized(pieces: Iterable[Piece], nlp_config: dict[str, Any], n_workers: int) -> TokenizedPieces:
-    """Each piece and its tokens, in the order of the pieces. A single worker works in this process. Where not all is
-    taken, the generator has to be closed; this ends the workers.
+def tokenized(pieces: Iterable[Piece], settings: TextSettings, n_workers: int) -> TokenizedPieces:
+    """Each piece and its tokens, in the order of the pieces. Where not all is taken, the generator has to be closed;
+    this ends the workers.
 
-    Raises CorpusError where the config makes no pipeline, a document cannot be tokenised, or a worker dies.
+    Args:
+        pieces: What to tokenise.
+        settings: How.
+        n_workers: Processes. A single worker works in this process.
+
+    Raises:
+        CorpusError: The config makes no pipeline, a document cannot be tokenised, or a worker dies.
     """
     if n_workers == 1:
-        tokenizer = DocumentTokenizer(nlp_config)
+        tokenizer = DocumentTokenizer(settings.nlp)
         for piece in pieces:
             yield piece, _tokens(tokenizer, piece)
         return
     with ExitStack() as running:
-        workers = [running.enter_context(closing(_Worker(nlp_config))) for _ in range(n_workers)]
+        workers = [running.enter_context(closing(_Worker(settings))) for _ in range(n_workers)]
         yield from _in_order(pieces, workers)
 
 
 def _tokens(tokenizer: DocumentTokenizer, piece: Piece) -> Tokens:
     try:
-        return tokenizer(piece.documents)
+        return tokenizer(piece.documents, piece.format)
     except Exception as error:  # a component's, and it may be any
-        raise CorpusError(f"{piece.first} to {piece.last}: spaCy cannot process these documents: {error}") from error
+        culprit = _culprit(tokenizer, piece)
+        raise CorpusError(f"{piece.first} to {piece.last}: spaCy cannot process {culprit}: {error}") from error
+
+
+def _culprit(tokenizer: DocumentTokenizer, piece: Piece) -> str:
+    """The first document that cannot be tokenised alone, as a message names it."""
+    for document in piece.documents if isinstance(piece.documents, list) else []:
+        if not _is_tokenizable(tokenizer, document, piece.format):
+            size = sum(len(part.encode("utf8")) for part in document)
+            return f"the document of {size:,} bytes that begins {document[0][:60]!r}"
+    return "these documents"
+
+
+def _is_tokenizable(tokenizer: DocumentTokenizer, document: list[str], format: Format) -> bool:
+    try:
+        tokenizer([document], format)
+    except Exception:
+        return False
+    return True
 
 
 def _in_order(pieces: Iterable[Piece], workers: list["_Worker"]) -> TokenizedPieces:
@@ -68,11 +94,11 @@ def _in_order(pieces: Iterable[Piece], workers: list["_Worker"]) -> TokenizedPie
 class _Worker:
     """A process and the pipe to it. The process ends when the pipe does, so also when this process is killed."""
 
-    def __init__(self, nlp_config: dict[str, Any]) -> None:
+    def __init__(self, settings: TextSettings) -> None:
         # A forked process would hold the pipes of those before it, and locks of torch's threads without the threads.
         context = get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(theirs, nlp_config), daemon=True)
+        self._process = context.Process(target=_work, args=(theirs, settings), daemon=True)
         try:
             self._process.start()
         except OSError as error:
@@ -105,15 +131,28 @@ class _Worker:
         )
 
 
-def _work(connection: Connection, nlp_config: dict[str, Any]) -> None:
+def _work(connection: Connection, settings: TextSettings) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one ends the others
     tokenizer = None
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             piece = connection.recv()
             try:
-                tokenizer = tokenizer or DocumentTokenizer(nlp_config)
+                tokenizer = tokenizer or _tokenizer(settings)
                 answer: Tokens | CorpusError = _tokens(tokenizer, piece)
             except CorpusError as error:
                 answer = error
             connection.send(answer)
+
+
+def _tokenizer(settings: TextSettings) -> DocumentTokenizer:
+    """A tokenizer in a process that was begun anew, and so knows nothing that this one has registered."""
+    if settings.code is not None:
+        import_file("python_code", settings.code)  # under the name that spaCy's commands import it by
+    try:
+        return DocumentTokenizer(settings.nlp)
+    except CorpusError as error:
+        raise CorpusError(
+            f"in a worker process, {error} If it names functions of your own, give the Python file that registers them "
+            f"(--code), or use one worker (system.workers = 1)."
+        ) from None

@@ -6,6 +6,7 @@ from typing import Any
 
 from spacy_elmo.corpus.corpus import Corpus, Passages
 from spacy_elmo.corpus.prepare import prepare
+from spacy_elmo.corpus.tokenize import TextSettings
 
 ENGLISH: dict[str, Any] = {
     "nlp": {"lang": "en", "pipeline": ["sentencizer"]},
@@ -33,8 +34,11 @@ def make(
     heldout: Sequence[Path] | None,
     nlp_config: dict[str, Any] = ENGLISH,
     n_workers: int = 1,
+    **settings: Any,
 ) -> Corpus:
-    return prepare(train, heldout, nlp_config, directory, n_workers=n_workers, show_progress=False)
+    """settings: what is left of `TextSettings`."""
+    how = TextSettings(nlp_config, **settings)
+    return prepare(train, heldout, how, directory, n_workers=n_workers, show_progress=False)
 
 
 def make_from(directory: Path, train: Iterable[str], heldout: Iterable[str], **settings: Any) -> Corpus:

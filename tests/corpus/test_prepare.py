@@ -24,8 +24,10 @@ from spacy.vocab import Vocab
 from spacy_elmo.corpus import build, texts
 from spacy_elmo.corpus.corpus import Corpus
 from spacy_elmo.corpus.errors import CorpusError
+from spacy_elmo.corpus.formats import Place
 from spacy_elmo.corpus.prepare import prepare
-from spacy_elmo.corpus.texts import Piece, Place
+from spacy_elmo.corpus.texts import Piece
+from spacy_elmo.corpus.tokenize import TextSettings
 from spacy_elmo.corpus.workers import tokenized
 
 from .corpora import ENGLISH, HELDOUT, TRAIN, contents, make, make_from, sentences, write_lines
@@ -136,8 +138,8 @@ def test_errors_in_workers_are_clear(tmp_path: Path) -> None:
         with pytest.raises(CorpusError) as error:
             make(tmp_path / "corpus", [path], None, nlp_config=config, n_workers=n_workers)
         assert str(error.value).startswith(f"{path}, line 1 to {path}, line ")
-        assert "spaCy cannot process these documents: " in str(error.value)
-    assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
+        assert "spaCy cannot process the document of " in str(error.value)
+    assert sorted(file.name for file in tmp_path.iterdir()) == [".corpus.lock", "a.txt"]
 
 
 @given(
@@ -339,18 +341,21 @@ import sys
 from pathlib import Path
 from spacy_elmo.corpus import build, texts
 from spacy_elmo.corpus.prepare import prepare
-from spacy_elmo.corpus.texts import Piece, Place
+from spacy_elmo.corpus.formats import Place
+from spacy_elmo.corpus.texts import Piece
+from spacy_elmo.corpus.tokenize import TextSettings
 from spacy_elmo.corpus.workers import tokenized
 
 if __name__ == "__main__":
     directory = Path(sys.argv[1])
     texts.PIECE_CHARACTERS, build.SHARD_ROWS = 2000, 1000
-    config = {"nlp": {"lang": "en", "pipeline": []}, "components": {}}
+    settings = TextSettings({"nlp": {"lang": "en", "pipeline": []}, "components": {}})
     if "limited" in sys.argv:
         import resource
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
     n_workers = 1 if "limited" in sys.argv else 2
-    prepare([directory / "texts"], None, config, directory / "out" / "corpus", n_workers=n_workers, show_progress=True)
+    corpus = directory / "out" / "corpus"
+    prepare([directory / "texts"], None, settings, corpus, n_workers=n_workers, show_progress=True)
     print("done")
 """
 
@@ -428,12 +433,12 @@ def test_a_worker_that_dies_is_told(tmp_path: Path) -> None:
 
     def pieces() -> Iterator[Piece]:
         for i in range(10):
-            yield Piece(["Some text."], place, place, 0)
+            yield Piece([["Some text."]], "documents", place, place, 0)
             if i == 1:
                 multiprocessing.active_children()[0].kill()
 
     with (
-        closing(tokenized(pieces(), ENGLISH, 2)) as found,
+        closing(tokenized(pieces(), TextSettings(ENGLISH), 2)) as found,
         pytest.raises(CorpusError, match=r"a worker process died \(exit code -9\) while it was tokenising\."),
     ):
         list(found)
@@ -442,10 +447,10 @@ def test_a_worker_that_dies_is_told(tmp_path: Path) -> None:
 
 def test_progress_goes_to_stderr_when_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train = [write_lines(tmp_path / "a.txt", TRAIN)]
-    prepare(train, None, ENGLISH, tmp_path / "silent", n_workers=1, show_progress=False)
+    prepare(train, None, TextSettings(ENGLISH), tmp_path / "silent", n_workers=1, show_progress=False)
     silent = capsys.readouterr()
     assert silent.out == silent.err == ""
-    prepare(train, None, ENGLISH, tmp_path / "loud", n_workers=1, show_progress=True)
+    prepare(train, None, TextSettings(ENGLISH), tmp_path / "loud", n_workers=1, show_progress=True)
     loud = capsys.readouterr()
     assert loud.out == ""
     assert "Tokenising" in loud.err

@@ -9,9 +9,10 @@ import pytest
 import spacy
 from spacy.tokens import Doc, DocBin
 
-from spacy_elmo.corpus import texts
+from spacy_elmo.corpus import doc_bins, texts
 from spacy_elmo.corpus.errors import CorpusError
-from spacy_elmo.corpus.texts import Texts, find
+from spacy_elmo.corpus.files import find
+from spacy_elmo.corpus.texts import Texts
 
 from .corpora import TRAIN, make, sentences, write_lines
 
@@ -23,7 +24,7 @@ def documents(*files: Path) -> list[str]:
     found = []
     for piece in Texts(files).pieces():
         assert isinstance(piece.documents, list)
-        found += piece.documents
+        found += ["".join(parts) for parts in piece.documents]
     return found
 
 
@@ -91,7 +92,7 @@ def test_pieces_are_bounded_and_know_their_places(tmp_path: Path, monkeypatch: p
     b = write_lines(tmp_path / "b.txt", ["y", "z"])
     reader = Texts([a, b])
     pieces = list(reader.pieces())
-    assert [piece.documents for piece in pieces] == [["1234", "5678", "90"], ["x", "y", "z"]]
+    assert [piece.documents for piece in pieces] == [[["1234"], ["5678"], ["90"]], [["x"], ["y"], ["z"]]]
     assert [(str(piece.first), str(piece.last)) for piece in pieces] == [
         (f"{a}, line 1", f"{a}, line 4"),
         (f"{a}, line 5", f"{b}, line 2"),
@@ -101,7 +102,7 @@ def test_pieces_are_bounded_and_know_their_places(tmp_path: Path, monkeypatch: p
 
 
 def test_doc_bins_are_cut_into_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(texts, "PIECE_TOKENS", 4)
+    monkeypatch.setattr(doc_bins, "SLICE_TOKENS", 4)
     nlp = spacy.blank("en")
     lengths = [2, 2, 1, 9, 0, 3]
     docs = [Doc(nlp.vocab, words=[f"w{i}"] * length) for i, length in enumerate(lengths)]
@@ -118,13 +119,13 @@ def test_text_before_a_doc_bin_comes_before_it(tmp_path: Path) -> None:
     a, c = write_lines(tmp_path / "a.txt", ["first"]), write_lines(tmp_path / "c.txt", ["last"])
     b = written(tmp_path / "b.spacy", doc_bin())
     kinds = [piece.documents if isinstance(piece.documents, list) else "bin" for piece in Texts([a, b, c]).pieces()]
-    assert kinds == [["first"], "bin", ["last"]]
+    assert kinds == [[["first"]], "bin", [["last"]]]
 
 
 def test_find_files_directories_and_globs(tmp_path: Path) -> None:
-    for name in ("b.txt", "a.txt", "sub/c.jsonl", "sub/deep/d", ".hidden", ".git/e.txt", "other.md"):
+    for name in ("b.txt", "a.txt", "sub/c.jsonl", "sub/deep/d", ".hidden", ".git/e.txt", "other.en"):
         write_lines(tmp_path / name, ["x"])
-    everything = ["a.txt", "b.txt", "other.md", "sub/c.jsonl", "sub/deep/d"]
+    everything = ["a.txt", "b.txt", "other.en", "sub/c.jsonl", "sub/deep/d"]
 
     def found(*patterns: str) -> list[str]:
         return [path.relative_to(tmp_path).as_posix() for path in find([tmp_path / name for name in patterns])]

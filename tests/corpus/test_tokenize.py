@@ -65,7 +65,7 @@ def tokenizer() -> DocumentTokenizer:
     )
 )
 def test_words_and_sentences_are_spacys(english: Language, tokenizer: DocumentTokenizer, texts: list[str]) -> None:
-    tokens = tokenizer(texts)
+    tokens = tokenizer([[text] for text in texts])
     assert sentences(tokens) == without_space(list(english.pipe(texts)))
     assert len(set(tokens.words)) == len(tokens.words)
     assert set(tokens.rows.tolist()) <= set(range(len(tokens.words) + 1))
@@ -120,24 +120,24 @@ def test_a_sentence_in_two_by_whitespace_stays_one(tokenizer: DocumentTokenizer)
 
 def test_without_a_sentence_rule_a_document_is_a_sentence() -> None:
     config: dict[str, Any] = {"nlp": {"lang": "en", "pipeline": []}, "components": {}}
-    tokens = DocumentTokenizer(config)(["One. Two!", " ", "Three."])
+    tokens = DocumentTokenizer(config)([["One. Two!"], [" "], ["Three."]])
     assert sentences(tokens) == [[["One", ".", "Two", "!"]], [["Three", "."]]]
 
 
 def test_the_sentence_rule_is_the_configs() -> None:
     config = {**ENGLISH, "components": {"sentencizer": {"factory": "sentencizer", "punct_chars": [";"]}}}
-    assert sentences(DocumentTokenizer(config)(["One. Two; three"])) == [[["One", ".", "Two", ";"], ["three"]]]
+    assert sentences(DocumentTokenizer(config)([["One. Two; three"]])) == [[["One", ".", "Two", ";"], ["three"]]]
 
 
 def test_nothing_gives_nothing(tokenizer: DocumentTokenizer) -> None:
-    for nothing in ([], ["", " \n"], DocBin().to_bytes()):
+    for nothing in ([], [[""], [" \n"]], DocBin().to_bytes()):
         tokens = tokenizer(nothing)
         assert (len(tokens.rows), len(tokens.document_rows), tokens.words) == (0, 0, [])
 
 
 def test_texts_longer_than_spacy_takes_by_default(tokenizer: DocumentTokenizer) -> None:
     assert Language().max_length < 1_200_000
-    tokens = tokenizer(["word " * 240_000])
+    tokens = tokenizer([["word " * 240_000]])
     assert Counter(tokens.rows.tolist()) == {0: 1, 1: 240_000}
 
 
@@ -154,7 +154,7 @@ def test_a_vocabulary_is_given_up_when_it_is_large(monkeypatch: pytest.MonkeyPat
     letters = random.Random(0)
     for _ in range(6):
         texts = [" ".join("".join(letters.choices("abcdefgh", k=9)) for _ in range(200)), *TRAIN]
-        assert sentences(tokenizer(texts)) == without_space(list(made[0].pipe(texts)))
+        assert sentences(tokenizer([[text] for text in texts])) == without_space(list(made[0].pipe(texts)))
     assert len(made) > 2
     assert len(made[-1].vocab.strings) < len(made[0].vocab.strings)
 
