@@ -123,8 +123,8 @@ def compare(directory: Path, text: Path, n_sentences: int) -> str:
     if (found := dtypes(weights)) != {"F32"}:
         raise CheckpointError(f"{weights} holds {', '.join(sorted(found))}: there is nothing to compare but with F32.")
     exact = load_language_model(directory, device="cpu")
-    nlp_config = metadata.read_nlp_config(weights.parent)
-    sentences = [sentence for sentence in islice(read_sentences([text], nlp_config), n_sentences) if sentence]
+    settings = metadata.read_text_settings(weights.parent)
+    sentences = [sentence for sentence in islice(read_sentences([text], settings), n_sentences) if sentence]
     if not sentences:
         raise CorpusError(f"{text} holds no sentences.")
     with TemporaryDirectory() as temporary:

@@ -33,6 +33,7 @@ from spacy_elmo import BiLM, BiLMConfig, BiLMState
 from spacy_elmo.bilm.characters import PAD
 from spacy_elmo.corpus.corpus import Corpus
 from spacy_elmo.corpus.prepare import prepare
+from spacy_elmo.corpus.tokenize import TextSettings
 from spacy_elmo.language import LanguageModel
 from spacy_elmo.language.sampler import LogUniformSampler, Negatives
 from spacy_elmo.pretraining.config import OptimizerSettings, read_config
@@ -133,7 +134,13 @@ def compare(corpus: Corpus, rounds: int) -> None:
     config = BiLMConfig()
     sampler = LogUniformSampler(len(vocabulary), NEGATIVES)
     windows = Windows(
-        corpus, len(vocabulary), config.max_characters, seed=0, unroll=UNROLL, n_lanes=BATCH, lanes=range(BATCH)
+        corpus,
+        corpus.classes(vocabulary),
+        config.max_characters,
+        seed=0,
+        unroll=UNROLL,
+        n_lanes=BATCH,
+        lanes=range(BATCH),
     )
     ways: dict[str, Loss] = {
         "plain, every token": plain_every,
@@ -214,8 +221,8 @@ def main() -> None:
             compare_ranks(options.text, Path(directory), options.steps, options.rounds)
             return
         config, _ = read_config(CONFIG, {"paths.train": str(options.text)})
-        nlp = {"nlp": config.nlp, "components": config.components}
-        corpus = prepare([options.text], None, nlp, Path(directory) / "corpus", n_workers=1, show_progress=False)
+        settings = TextSettings({"nlp": config.nlp, "components": config.components})
+        corpus = prepare([options.text], None, settings, Path(directory) / "corpus", n_workers=1, show_progress=False)
         compare(corpus, options.rounds)
 
 

@@ -7,7 +7,7 @@ them) is imported inside the functions of the commands, and not before.
 import typer
 from spacy.cli._util import app
 
-from . import convert, download, info, package, perplexity, pretrain
+from . import configs, convert, download, info, package, perplexity, pretrain
 
 HELP = """ELMo: train biLMs from texts, judge them, look into them, convert them, make packages of them.
 
@@ -28,4 +28,5 @@ elmo_cli.command("convert")(convert.convert)
 elmo_cli.command("package")(package.package)
 elmo_cli.command("pretrain", context_settings=pretrain.CONTEXT)(pretrain.pretrain)
 elmo_cli.command("perplexity")(perplexity.perplexity)
+elmo_cli.command("configs")(configs.configs)
 app.add_typer(elmo_cli)

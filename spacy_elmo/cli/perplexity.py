@@ -1,46 +1,77 @@
 """`python -m spacy elmo perplexity`: how well a model predicts a text."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
+from spacy.cli._util import import_code
 from wasabi import msg
 
 from .failing import failing
 
 if TYPE_CHECKING:
+    from ..corpus.formats import Format
     from ..language import Perplexity
 
 
 def perplexity(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model that `pretrain` wrote", show_default=False)],
     text: Annotated[
-        Path, typer.Argument(metavar="TEXT", help="A file, directory or glob, as for `pretrain`", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="TEXT",
+            help="A file, directory or glob, as for `pretrain`; - for standard input",
+            show_default=False,
+        ),
     ],
     per_sentence: Annotated[
         bool, typer.Option("--per-sentence", help="A line for each sentence before the total")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines for programs")] = False,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            "-f",
+            help="What a line of text is: documents, sentences, or tokens, a sentence with blanks between its words. "
+            "As the model's corpus.format, where this is not given",
+            show_default=False,
+        ),
+    ] = None,
+    code: Annotated[
+        Path | None, typer.Option("--code", "-c", help="Python file to import first, for the model's own tokenizer")
+    ] = None,
 ) -> None:
     """Perplexity of texts: by the softmax over the whole vocabulary, forward, backward, and both together. Each
     sentence is read alone. Words outside the vocabulary count as the one word <UNK>, which is easy to predict: where
     models have other vocabularies, or leave another share of the words unknown, their perplexities do not compare.
 
+    Texts become words as those did that the model was trained on.
+
     \b
     Examples:
       python -m spacy elmo perplexity OUT/model-best heldout.txt
       python -m spacy elmo perplexity OUT/model-best reports/ --per-sentence --json
+      python -m spacy elmo perplexity OUT/model-best tokenised.txt --format tokens
+      zcat reports.gz | python -m spacy elmo perplexity OUT/model-best -
     """
+    import_code(code)
     with failing():
         from ..checkpoints.source import locate
         from ..corpus.errors import CorpusError
         from ..corpus.sentences import read_sentences
+        from ..corpus.standard_input import with_standard_input
         from ..language import Perplexity, load_language_model, score
-        from ..language.metadata import read_nlp_config
+        from ..language.metadata import read_text_settings
 
         language_model = load_language_model(model)
-        sentences = list(read_sentences([text], read_nlp_config(locate(model).directory)))
+        settings = read_text_settings(locate(model).directory)
+        if format is not None:
+            settings = replace(settings, format=cast("Format", format))
+        with with_standard_input([text]) as texts:
+            sentences = list(read_sentences(texts, settings))
         if not sentences:
             raise CorpusError(f"{text}: no text, and so no perplexity.")
         scores = score(language_model, sentences)

@@ -9,6 +9,7 @@ from click import ClickException
 from spacy.cli._util import import_code, parse_config_overrides
 from wasabi import msg
 
+from . import configs
 from .failing import failing
 
 # What follows the options known here are settings of the config, as for `spacy train`.
@@ -17,7 +18,14 @@ CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 def pretrain(
     context: typer.Context,
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The config file", show_default=False)],
+    config: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CONFIG",
+            help="The config file, or the name of one that comes with the package",
+            show_default=False,
+        ),
+    ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Directory for corpus, checkpoints and models", show_default=False)
     ],
@@ -34,10 +42,16 @@ def pretrain(
     OUTPUT/model-last the last one; OUTPUT/log.jsonl tells how it went. The same command goes on with a run that was
     stopped or killed. Settings of the config can be given as options.
 
+    A line of a text is a document. With --corpus.format sentences it is a sentence, and with --corpus.format tokens a
+    sentence whose words have blanks between them, as the texts of other ELMo trainers. In .jsonl files the value of
+    "text" is a document; .conllu and .spacy files have words and sentences of their own; any may end in .gz, .zst, .bz2
+    or .xz. With --paths.corpora DIRECTORY, other runs find there what this one has tokenised.
+
     \b
     Examples:
       python -m spacy elmo pretrain configs/pretrain_sm.cfg -o OUT --paths.train texts/ --paths.heldout heldout.txt
       python -m spacy elmo pretrain configs/pretrain_sm.cfg -o OUT --paths.train "shards/*.jsonl.zst" --nlp.lang da
+      python -m spacy elmo pretrain configs/pretrain_sm.cfg -o OUT --paths.train tokenised.txt --corpus.format tokens
       python -m spacy elmo pretrain configs/pretrain_finetune.cfg -o OUT --init-from en_elmo_sm --paths.train reports/
       torchrun --nproc-per-node 4 -m spacy elmo pretrain configs/pretrain_sm.cfg -o OUT --paths.train texts/
     """
@@ -50,6 +64,6 @@ def pretrain(
     with failing():
         from ..pretraining.run import pretrain as run
 
-        model = run(config, output, overrides, init_from)
+        model = run(configs.find(config), output, overrides, init_from, code)
     if os.environ.get("RANK", "0") == "0":
         msg.good(f"Wrote {model}")

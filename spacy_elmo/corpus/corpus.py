@@ -152,8 +152,11 @@ class Corpus:
         )
 
     def vocabulary(self, min_count: int, max_size: int | None) -> list[str]:
-        """The words that a language model predicts: "<S>", "</S>", "<UNK>", and of the others the first, those that
-        occur at least `min_count` times, at most `max_size` in all. The index of a word is its type.
+        """The words that a language model predicts: "<S>", "</S>", "<UNK>", and then the most frequent ones.
+
+        Args:
+            min_count: How often a word has to occur.
+            max_size: How many there are at most, the three marks among them; None for all.
         """
         if min_count < 1:
             raise ValueError(f"min_count is {min_count}; it has to be 1 or more.")
@@ -164,6 +167,19 @@ class Corpus:
                 raise ValueError(f"max_size is {max_size}; the marks {', '.join(MARKS)} alone take {len(MARKS)}.")
             size = min(size, max_size)
         return self.words.first(size)
+
+    def classes(self, vocabulary: Sequence[str]) -> IntArray:
+        """What a language model has to predict for each type.
+
+        Args:
+            vocabulary: Its words, the three marks first.
+
+        Returns:
+            The word's index in the vocabulary; that of <UNK> where it has none. Shape (n_types,), int64.
+        """
+        numbers = {word: i for i, word in enumerate(vocabulary) if i >= len(MARKS)}
+        words = self.words.first(len(self.words))[len(MARKS) :]
+        return np.array([*range(len(MARKS)), *(numbers.get(word, UNKNOWN) for word in words)], dtype=np.int64)
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:

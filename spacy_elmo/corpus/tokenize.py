@@ -16,7 +16,7 @@ from spacy.tokens import Doc, DocBin
 
 from ..disk import digest
 from .errors import CorpusError
-from .formats import SEPARATOR, Format
+from .formats import FORMATS, SEPARATOR, Format
 
 # spaCy's cache holds 10,000 strings by default, and everything rarer goes through the rules each time: a million
 # doubles the speed.
@@ -41,6 +41,10 @@ class TextSettings:
     nlp: dict[str, Any]
     format: Format = "documents"
     code: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.format not in FORMATS:
+            raise CorpusError(f"a format of texts is one of {', '.join(FORMATS)}, not {self.format!r}")
 
     @property
     def code_digest(self) -> str | None:

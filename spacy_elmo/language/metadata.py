@@ -8,6 +8,7 @@ from thinc.api import Config
 
 from ..checkpoints import CheckpointError
 from ..corpus.corpus import MARKS
+from ..corpus.tokenize import TextSettings
 from ..disk import read_json
 
 SOFTMAX_FILE = "softmax.safetensors"
@@ -57,8 +58,8 @@ def read_facts(directory: Path) -> dict[str, Any] | None:
     return facts
 
 
-def read_nlp_config(directory: Path) -> dict[str, Any]:
-    """The tokenizer and sentence rule that a model was trained with, for `tokenize`.
+def read_text_settings(directory: Path) -> TextSettings:
+    """How the texts were read that a model was trained with.
 
     Raises:
         CheckpointError: The model does not say.
@@ -66,6 +67,7 @@ def read_nlp_config(directory: Path) -> dict[str, Any]:
     path = directory / CONFIG_FILE
     try:
         config = Config().from_disk(path)
-        return {"nlp": config["nlp"], "components": config.get("components", {})}
-    except (OSError, ValueError, KeyError, configparser.Error) as error:
+        nlp = {"nlp": config["nlp"], "components": config.get("components", {})}
+        return TextSettings(nlp, config.get("corpus", {}).get("format", "documents"))
+    except (OSError, ValueError, KeyError, AttributeError, configparser.Error) as error:
         raise CheckpointError(f"{path}: does not say how texts become words ({error}).") from None

@@ -11,6 +11,7 @@ from thinc.api import Config
 
 from ..bilm import BiLMConfig
 from ..bilm.products import PRECISIONS
+from ..corpus.formats import FORMATS
 from .errors import ConfigError
 from .schedule import DECAYS
 from .settings import NotNegative, Positive, PositiveNumber, Section, one_of
@@ -29,10 +30,23 @@ class Paths(Section):
     Attributes:
         train: A file, a directory, a glob, or a list of these.
         heldout: The same; null sets some of the training texts aside.
+        corpora: A directory for prepared texts, where other runs find them; null for the output's own.
     """
 
     train: Annotated[str | list[str], AfterValidator(_not_empty)]
     heldout: Annotated[str | list[str] | None, AfterValidator(_not_empty)] = None
+    corpora: Annotated[str | None, AfterValidator(_not_empty)] = None
+
+
+class CorpusSettings(Section):
+    """How texts are read.
+
+    Attributes:
+        format: What a line of a text is: "documents", "sentences", or "tokens", which is a sentence with blanks between
+            its words.
+    """
+
+    format: Annotated[str, one_of(FORMATS)] = "documents"
 
 
 class System(Section):
@@ -55,10 +69,12 @@ class Vocabulary(Section):
     Attributes:
         min_count: Those that occur so many times.
         max_size: The most frequent ones, so many at most; null for all.
+        path: A file that has all of them, a word a line, in place of these two; null for none.
     """
 
     min_count: Positive = 3
     max_size: Annotated[int, Field(gt=3)] | None = 100_000
+    path: str | None = None
 
 
 class Initialize(Section):
@@ -187,6 +203,7 @@ class PretrainingConfig(Section):
     nlp: dict[str, Any]
     components: dict[str, Any] = Field(default_factory=dict)
     system: System = System()
+    corpus: CorpusSettings = CorpusSettings()
     vocabulary: Vocabulary = Vocabulary()
     initialize: Initialize = Initialize()
     model: dict[str, Any] = Field(default_factory=dict)

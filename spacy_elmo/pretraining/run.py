@@ -1,6 +1,5 @@
 """A pretraining run, from a config to a model."""
 
-import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -14,15 +13,15 @@ from thinc.api import Config
 from ..bilm import BiLM
 from ..checkpoints import load_bilm
 from ..checkpoints.source import locate
-from ..corpus.corpus import MARKS, Corpus
-from ..corpus.prepare import prepare
+from ..corpus.corpus import MARKS
 from ..corpus.tokenize import load_nlp
 from ..disk import lock
 from ..language import LanguageModel, load_language_model
 from ..language.metadata import CONFIG_FILE, SOFTMAX_FILE, read_facts
 from .config import PretrainingConfig, read_config
+from .corpora import check_vocabulary, prepared_corpus, vocabulary_of
 from .distributed import Ranks, joined_ranks
-from .errors import ConfigError, RunError
+from .errors import ConfigError
 from .kept_config import check_config, keep_config
 from .progress import Progress
 from .summary import beginning, ending, tell
@@ -32,7 +31,11 @@ LOCK_FILE = ".lock"
 
 
 def pretrain(
-    config_path: Path, output: Path, overrides: Mapping[str, Any] | None = None, init_from: Any = None
+    config_path: Path,
+    output: Path,
+    overrides: Mapping[str, Any] | None = None,
+    init_from: Any = None,
+    code: Path | None = None,
 ) -> Path:
     """Train a biLM as a config says. A run that has begun in `output` goes on from its last checkpoint.
 
@@ -41,6 +44,7 @@ def pretrain(
         output: For the corpus, checkpoints, log and models. One run at a time writes there.
         overrides: By dotted name, such as {"training.batch_size": 64}.
         init_from: A model to go on from, whatever `load_bilm` loads; takes the place of `initialize.source`.
+        code: A Python file that registers functions the config names; imported already.
 
     Returns:
         The directory of the model, `output`/model-last; `output`/model-best is the one of the lowest perplexity.
@@ -56,14 +60,14 @@ def pretrain(
     config, source = read_config(config_path, overrides or {}, init_from)
     config.bilm_config()
     _check_model(config)
-    nlp_config = {"nlp": config.nlp, "components": config.components}
-    nlp = load_nlp(nlp_config)
+    nlp = load_nlp({"nlp": config.nlp, "components": config.components})
+    check_vocabulary(config)
     logger = _resolve_logger(config)
     earlier = _earlier_training(config.initialize.source)
     with joined_ranks(config.system.device) as ranks, _alone(output, ranks):
         _check_config(source, output / CONFIG_FILE, ranks)
-        corpus = _shared_corpus(config, nlp_config, output / "corpus", ranks)
-        vocabulary = corpus.vocabulary(config.vocabulary.min_count, config.vocabulary.max_size)
+        corpus = prepared_corpus(config, code, output, ranks)
+        vocabulary = vocabulary_of(config, corpus)
         model = _new_model(config, vocabulary, ranks.device)
         trainer = Trainer(model, corpus, config, source, output, ranks, earlier)
         trainer.resume()
@@ -100,35 +104,6 @@ def _check_config(source: Config, path: Path, ranks: Ranks) -> None:
     if ranks.is_first and not begun:
         keep_config(source, path)
     ranks.barrier()
-
-
-def _shared_corpus(config: PretrainingConfig, nlp_config: dict[str, Any], directory: Path, ranks: Ranks) -> Corpus:
-    """The corpus, prepared by one rank where all see the same disk, and by one rank a machine where they do not."""
-
-    def prepared() -> Corpus:
-        return prepare(
-            _paths(config.paths.train),
-            None if config.paths.heldout is None else _paths(config.paths.heldout),
-            nlp_config,
-            directory,
-            n_workers=config.system.workers or os.cpu_count() or 1,
-            show_progress=ranks.is_first,
-        )
-
-    if ranks.is_first:
-        prepared()
-    ranks.barrier()
-    if ranks.local_rank == 0:
-        prepared()
-    ranks.barrier()
-    corpus = Corpus.open(directory)
-    if not ranks.all_equal(corpus.fingerprint):
-        raise RunError(f"The machines have prepared different corpora in {directory}: give all of them the same texts.")
-    return corpus
-
-
-def _paths(paths: str | list[str]) -> list[Path]:
-    return [Path(path) for path in ([paths] if isinstance(paths, str) else paths)]
 
 
 def _new_model(config: PretrainingConfig, vocabulary: list[str], device: torch.device) -> LanguageModel:

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 from wasabi import table
 
-from ..corpus.corpus import MARKS
+from ..corpus.corpus import MARKS, UNKNOWN
 from .trainer import BEST, Trainer
 
 Row = tuple[str, str]
@@ -21,7 +21,7 @@ def tell(rows: Iterable[Row]) -> None:
 def beginning(trainer: Trainer) -> Iterator[Row]:
     """What is trained, on what, and for how long."""
     config, corpus, model, ranks = trainer.config, trainer.corpus, trainer.model, trainer.ranks
-    n_known = int(corpus.counts[len(MARKS) : len(model.vocabulary)].sum())
+    n_known = int(corpus.counts[len(MARKS) :][trainer.windows.classes[len(MARKS) :] != UNKNOWN].sum())
     n_heldout = sum(map(len, trainer.heldout))
     chosen = "set aside from the training texts" if config.paths.heldout is None else "of the held-out texts"
     source = config.initialize.source

@@ -7,6 +7,7 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 from threading import current_thread, main_thread
 from typing import Any
@@ -65,7 +66,7 @@ class Trainer:
         first = settings.batch_size * ranks.rank
         self.windows = Windows(
             corpus,
-            len(model.vocabulary),
+            corpus.classes(model.vocabulary),
             model.bilm.config.max_characters,
             seed=config.system.seed,
             unroll=settings.unroll,
@@ -128,7 +129,10 @@ class Trainer:
 
     def _identity(self) -> dict[str, Any]:
         """What has to be the same for a run to go on."""
-        return {"corpus": self.corpus.fingerprint, "sequences in all": self.tokens_per_step // self.settings.unroll}
+        identity = {"corpus": self.corpus.fingerprint, "sequences in all": self.tokens_per_step // self.settings.unroll}
+        if self.config.vocabulary.path is not None:
+            identity["vocabulary"] = sha256("\n".join(self.model.vocabulary).encode("utf8")).hexdigest()
+        return identity
 
     def _save(self) -> None:
         hidden, cell = self.ranks.gather(self.state.hidden, dim=2), self.ranks.gather(self.state.cell, dim=2)

@@ -16,21 +16,25 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..corpus.corpus import BEGIN_SENTENCE, END_SENTENCE, UNKNOWN, Corpus
+from ..corpus.corpus import BEGIN_SENTENCE, END_SENTENCE, Corpus
 from ..corpus.errors import CorpusError
 from .randomness import Purpose, generator
 
 IntArray = npt.NDArray[np.int64]
+
+# A lane holds no more than this of its passage. All passages but those of one long sentence are shorter.
+BLOCK_ROWS = 4096
 
 
 @dataclass(frozen=True)
 class Window:
     """The rows of all lanes at `unroll` time steps, time-major: row `t * n_lanes + lane`.
 
-    ids: character ids of the distinct words, shape (n_types, max_characters).
-    inputs: which of them each row reads, forward and backward, shape (2, n_rows).
-    targets: the class that each row has to predict, shape (2, n_rows).
-    starts: rows before which the state is set to zero, shape (n_rows,) bool.
+    Attributes:
+        ids: Character ids of the distinct words, shape (n_types, max_characters).
+        inputs: Which of them each row reads, forward and backward, shape (2, n_rows).
+        targets: The class that each row has to predict, shape (2, n_rows).
+        starts: Rows before which the state is set to zero, shape (n_rows,), bool.
     """
 
     ids: IntArray
@@ -42,17 +46,15 @@ class Window:
 class Windows:
     """All windows of a training run, by epoch and by number in the epoch.
 
-    n_classes: size of the vocabulary; a target that is no part of it counts as <UNK>.
-    n_lanes: lanes of all ranks together; lanes: those of this rank.
-    n_windows: windows of an epoch. What does not fill a last window, less than `unroll` rows a lane, is left for
-        another epoch with another order.
-    Raises CorpusError where the corpus does not fill one window.
+    Attributes:
+        n_windows: Windows of an epoch. What does not fill a last window, less than `unroll` rows a lane, is left for
+            another epoch with another order.
     """
 
     def __init__(
         self,
         corpus: Corpus,
-        n_classes: int,
+        classes: IntArray,
         max_characters: int,
         *,
         seed: int,
@@ -61,8 +63,22 @@ class Windows:
         lanes: range,
         carry_state: bool = True,
     ) -> None:
+        """
+        Args:
+            corpus: Of which the training passages are read.
+            classes: What is to be predicted for each type, see `Corpus.classes`.
+            max_characters: Character ids of a word.
+            seed: Of the order of passages in each epoch.
+            unroll: Time steps of a window.
+            n_lanes: Lanes of all ranks together.
+            lanes: Those of this rank.
+            carry_state: Whether a sentence begins with the state that the one before it left, within a passage.
+
+        Raises:
+            CorpusError: The corpus does not fill one window.
+        """
         self.corpus = corpus
-        self.n_classes = n_classes
+        self.classes = classes
         self.max_characters = max_characters
         self.seed = seed
         self.unroll = unroll
@@ -77,7 +93,7 @@ class Windows:
                 f"of {unroll} tokens. Give it more text, or lower training.batch_size or training.unroll."
             )
         self._epoch: tuple[int, IntArray, IntArray] | None = None
-        self._open: dict[int, tuple[int, IntArray]] = {}
+        self._open: dict[int, tuple[tuple[int, int], IntArray]] = {}
 
     def window(self, epoch: int, number: int) -> Window:
         order, ends = self._order(epoch)
@@ -89,7 +105,7 @@ class Windows:
         return Window(
             ids=self.corpus.words.character_ids(types, self.max_characters),
             inputs=inputs.reshape(2, -1),
-            targets=np.where(targets < self.n_classes, targets, UNKNOWN).reshape(2, -1),
+            targets=self.classes[targets].reshape(2, -1),
             starts=starts.reshape(-1),
         )
 
@@ -101,41 +117,47 @@ class Windows:
         return self._epoch[1:]
 
     def _lane_rows(self, lane: int, first: int, order: IntArray, ends: IntArray) -> IntArray:
-        """Rows `first` to `first + unroll` of a lane as of `_read_passage`, shape (5, unroll)."""
+        """Rows `first` to `first + unroll` of a lane as of `_read_rows`, shape (5, unroll)."""
         row = lane * self.lane_rows + first
         place = int(np.searchsorted(ends, row, side="right"))
         parts, wanted = [], self.unroll
         while wanted:
-            passage = self._passage(lane, int(order[place]))
-            inside = row - (int(ends[place]) - passage.shape[1])
-            part = passage[:, inside : inside + wanted]
+            number = int(order[place])
+            inside = row - (int(ends[place]) - int(self.corpus.train.rows[number]))
+            block, inside = divmod(inside, BLOCK_ROWS)
+            part = self._block(lane, number, block)[:, inside : inside + wanted]
             parts.append(part)
             wanted -= part.shape[1]
             row += part.shape[1]
-            place += 1
+            place += row == ends[place]
         return np.concatenate(parts, axis=1)
 
-    def _passage(self, lane: int, number: int) -> IntArray:
-        """A lane comes back to its passage window after window, so it stays open."""
-        if self._open.get(lane, (-1, None))[0] != number:
-            self._open[lane] = number, _read_passage(self.corpus.train[number], self.carry_state)
+    def _block(self, lane: int, number: int, block: int) -> IntArray:
+        """A lane comes back to its part of a passage window after window, so it stays open."""
+        if self._open.get(lane, (None, None))[0] != (number, block):
+            rows = slice(block * BLOCK_ROWS, (block + 1) * BLOCK_ROWS)
+            self._open[lane] = (number, block), _read_rows(self.corpus.train[number], rows, self.carry_state)
         return self._open[lane][1]
 
 
-def _read_passage(types: npt.NDArray[np.int32], carry_state: bool) -> IntArray:
-    """Forward and backward input, forward and backward target, and whether the state begins afresh, (5, n_rows)."""
-    n_rows = len(types)
-    firsts = np.flatnonzero(types == BEGIN_SENTENCE)
-    ends = np.append(firsts[1:], n_rows)
-    lengths = ends - firsts
-    first, end = np.repeat(firsts, lengths), np.repeat(ends, lengths)
-    rows = np.empty((5, n_rows), dtype=np.int64)
-    place = np.arange(n_rows)
-    rows[0] = types
-    rows[1] = types[np.where(place == first, first, first + end - place)]
-    rows[1, firsts] = END_SENTENCE
-    rows[2, :-1] = types[1:]
-    rows[2, ends - 1] = END_SENTENCE
-    rows[3] = types[first + end - 1 - place]
-    rows[4] = place == 0 if carry_state else place == first
-    return rows
+def _read_rows(types: npt.NDArray[np.int32], rows: slice, carry_state: bool) -> IntArray:
+    """Rows of a passage.
+
+    Returns:
+        Forward and backward input, forward and backward target, and whether the state begins afresh, shape (5, n_rows).
+    """
+    begins = types == BEGIN_SENTENCE
+    firsts = np.append(np.flatnonzero(begins), len(types))
+    place = np.arange(*rows.indices(len(types)))
+    sentence = np.cumsum(begins)[rows]
+    first, end = firsts[sentence - 1], firsts[sentence]
+    is_first, is_last = place == first, place == end - 1
+    return np.stack(
+        [
+            types[place],
+            np.where(is_first, END_SENTENCE, types[np.where(is_first, first, first + end - place)]),
+            np.where(is_last, END_SENTENCE, types[np.where(is_last, place, place + 1)]),
+            types[first + end - 1 - place],
+            place == 0 if carry_state else is_first,
+        ]
+    ).astype(np.int64)

@@ -170,7 +170,18 @@ def test_broken_manifests(copy: Path) -> None:
         json.dumps({**manifest, "format_version": 2}): "format version 2, but this spacy-elmo reads version 1. Prepare",
         json.dumps(
             {key: manifest[key] for key in ("format", "format_version", "nlp", "sources", "n_words", "files")}
-        ): ("damaged, the keys fingerprint, n_sentences, n_shards are missing."),
+        ): "damaged, the keys fingerprint, n_shards are missing.",
+        json.dumps(
+            {**manifest, "n_shards": "1", "nlp": []}
+        ): "damaged, the values of nlp, n_shards are of other kinds.",
+        json.dumps({**manifest, "n_shards": 2}): "damaged, its files are not those of a corpus.",
+        json.dumps({**manifest, "files": {}}): "damaged, its files are not those of a corpus.",
+        json.dumps({**manifest, "files": {name: {"size": 1} for name in file_names()}}): "damaged, what it says of a",
+        json.dumps({**manifest, "sources": {}}): "damaged, what it says of a file is not whole.",
+        json.dumps(
+            {**manifest, "sources": {"train": [{"path": "a"}]}}
+        ): "damaged, what it says of a file is not whole.",
+        "[" * 100_000: "not readable as JSON (",
     }.items():
         path.write_text(text, "utf8")
         with pytest.raises(CorpusError) as error:

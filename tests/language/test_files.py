@@ -11,9 +11,10 @@ from thinc.api import Config
 
 from spacy_elmo import CheckpointError, load_bilm
 from spacy_elmo.corpus.corpus import MARKS
+from spacy_elmo.corpus.tokenize import TextSettings
 from spacy_elmo.disk import DiskError
 from spacy_elmo.language import load_language_model, save_language_model, score
-from spacy_elmo.language.metadata import present, read_facts, read_nlp_config, read_vocabulary
+from spacy_elmo.language.metadata import present, read_facts, read_text_settings, read_vocabulary
 from spacy_elmo.pretraining.config import read_config
 from tests.conftest import REPOSITORY, random_bilm
 from tests.corpus.corpora import ENGLISH, contents
@@ -94,7 +95,7 @@ def test_words_of_any_characters_come_back(tmp_path: Path) -> None:
 def test_what_lies_beside_the_bilm_can_be_read(saved: Path) -> None:
     assert read_vocabulary(saved) == VOCABULARY
     assert read_facts(saved) == FACTS
-    assert read_nlp_config(saved) == ENGLISH
+    assert read_text_settings(saved) == TextSettings(ENGLISH)
     assert Config().from_disk(saved / "pretraining.cfg") == source()
     assert sorted(path.name for path in present(saved)) == FILES[2:]
 
@@ -245,13 +246,13 @@ def test_a_config_without_a_tokenizer_is_named(directory: Path, content: str | N
     if content is not None:
         path.write_text(content, encoding="latin1")
     with pytest.raises(CheckpointError, match="does not say how texts become words") as error:
-        read_nlp_config(directory)
+        read_text_settings(directory)
     assert str(path) in str(error.value)
 
 
 def test_a_config_without_components_is_enough(directory: Path) -> None:
     (directory / "pretraining.cfg").write_text('[nlp]\nlang = "de"\n', encoding="utf8")
-    assert read_nlp_config(directory) == {"nlp": {"lang": "de"}, "components": {}}
+    assert read_text_settings(directory) == TextSettings({"nlp": {"lang": "de"}, "components": {}})
 
 
 def test_companions_that_are_there_are_listed(tmp_path: Path) -> None:

@@ -27,7 +27,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 
 def batches_of(corpus: Corpus, dropout: float = 0.0, n_negatives: int = 0) -> Batches:
-    windows = Windows(corpus, N_CLASSES, 20, seed=SEED, unroll=UNROLL, n_lanes=6, lanes=LANES)
+    classes = corpus.classes(corpus.words.first(N_CLASSES))
+    windows = Windows(corpus, classes, 20, seed=SEED, unroll=UNROLL, n_lanes=6, lanes=LANES)
     sampler = LogUniformSampler(N_CLASSES, n_negatives) if n_negatives else None
     return Batches(windows, sampler, SEED, dropout, masked_size=12)
 

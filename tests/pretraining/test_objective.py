@@ -242,7 +242,7 @@ def test_the_loss_of_training_is_that_of_the_scores(tmp_path: Path) -> None:
     model = random_language_model(vocabulary=vocabulary)
     windows = Windows(
         corpus,
-        len(vocabulary),
+        corpus.classes(vocabulary),
         TINY.max_characters,
         seed=0,
         unroll=int(corpus.train.rows.sum()),

@@ -20,6 +20,7 @@ from spacy_elmo.checkpoints import CheckpointError
 from spacy_elmo.corpus.corpus import Corpus
 from spacy_elmo.corpus.errors import CorpusError
 from spacy_elmo.corpus.sentences import read_sentences
+from spacy_elmo.corpus.tokenize import TextSettings
 from spacy_elmo.language import LanguageModel, Perplexity, load_language_model, score
 from spacy_elmo.pretraining.errors import ConfigError, RunError
 from spacy_elmo.pretraining.run import pretrain
@@ -94,7 +95,7 @@ def learned(tmp_path_factory: pytest.TempPathFactory, texts: dict[str, str]) -> 
 
 
 def perplexity(model: LanguageModel, text: str) -> float:
-    return Perplexity.of(score(model, list(read_sentences([Path(text)], ENGLISH)))).average
+    return Perplexity.of(score(model, list(read_sentences([Path(text)], TextSettings(ENGLISH))))).average
 
 
 # Killed and resumed

@@ -1,3 +1,4 @@
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from spacy_elmo.bilm.characters import boundary_ids, word_ids
 from spacy_elmo.corpus.corpus import MARKS, Corpus, Passages, WordTable
 from spacy_elmo.corpus.errors import CorpusError
+from spacy_elmo.pretraining import windows as windows_module
 from spacy_elmo.pretraining.windows import Window, Windows
 from tests.corpus.corpora import make_from
 from tests.corpus.corpora import sentences as words_of
@@ -58,7 +60,7 @@ def open_windows(
 ) -> Windows:
     return Windows(
         corpus,
-        n_classes or len(corpus.words),
+        corpus.classes(corpus.words.first(n_classes or len(corpus.words))),
         MAX_CHARACTERS,
         seed=seed,
         unroll=unroll,
@@ -99,6 +101,28 @@ TEXTS = st.lists(st.lists(st.lists(WORD, min_size=1, max_size=6), min_size=1, ma
 def test_an_epoch_holds_each_passage_once(texts: Texts, seed: int, epoch: int) -> None:
     (rows,) = epoch_of(open_windows(corpus_of(texts), seed=seed), epoch)
     assert Counter(passages_of(rows)) == Counter(tuple(rows_of(passage)) for passage in texts)
+
+
+@settings(max_examples=60, deadline=None)
+@given(texts=TEXTS, block=st.integers(1, 9), n_lanes=st.integers(1, 3), carry_state=st.booleans())
+def test_what_a_lane_holds_of_a_passage_does_not_show(
+    texts: Texts, block: int, n_lanes: int, carry_state: bool
+) -> None:
+    corpus = corpus_of([*texts, [[3 + i % 7 for i in range(20)]]])
+    wanted = epoch_of(open_windows(corpus, 3, n_lanes, carry_state=carry_state))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windows_module, "BLOCK_ROWS", block)
+        assert epoch_of(open_windows(corpus, 3, n_lanes, carry_state=carry_state)) == wanted
+
+
+def test_a_long_sentence_is_not_held_once_a_lane() -> None:
+    windows = open_windows(corpus_of([[[3 + i % 7 for i in range(400_000)]]]), 20, 64)
+    tracemalloc.start()
+    for number in (0, windows.n_windows - 1):
+        windows.window(0, number)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100e6, "64 lanes of all its rows would be 1,024 MB"
 
 
 @settings(max_examples=60, deadline=None)
