@@ -171,8 +171,8 @@ class _Shards:
         """Take out the documents to hold out: whole ones, evenly from all the text."""
         if self._n_documents < 2:
             raise CorpusError(
-                "The training texts are one document, so that none can be set aside for measuring. Give "
-                "held-out texts, or write one document a line."
+                "The training texts are one document, so that none can be set aside for measuring. Give held-out "
+                "texts, or write a document a line; where a line is a sentence, put blank lines between documents."
             )
         step = min(max(HELDOUT_EVERY, -(-self.n_words // HELDOUT_WORDS)), self._n_documents)
         first = 0

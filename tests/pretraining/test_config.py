@@ -1,6 +1,6 @@
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import pytest
 
@@ -38,7 +38,7 @@ def settings_of(kind: type[Section], prefix: str = "") -> set[str]:
     names = set()
     for name, field in kind.model_fields.items():
         hint = field.annotation
-        is_section = isinstance(hint, type) and issubclass(hint, Section)
+        is_section = isinstance(hint, type) and not get_origin(hint) and issubclass(hint, Section)
         names |= settings_of(hint, f"{prefix}{name}.") if is_section else {f"{prefix}{name}"}
     return names
 
