@@ -84,7 +84,7 @@ def _stated(source: "Source") -> dict[str, str]:
     directory = locate(source).directory
     facts = metadata.read_facts(directory) or {}
     if "language" not in facts and (directory / metadata.CONFIG_FILE).exists():
-        facts["language"] = metadata.read_nlp_config(directory)["nlp"].get("lang")
+        facts["language"] = metadata.read_text_settings(directory).nlp["nlp"].get("lang")
     if (published := find(source) if isinstance(source, str) else None) is not None:
         facts.setdefault("language", published.languages[0] if len(published.languages) == 1 else None)
         facts.setdefault("licence", published.licence)

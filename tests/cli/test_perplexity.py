@@ -28,14 +28,14 @@ def output(tmp_path_factory: pytest.TempPathFactory, texts: dict[str, str]) -> P
     return output
 
 
-def json_lines(tmp_path: Path, *call: str | Path) -> list[dict[str, object]]:
-    code, written = command(tmp_path / "written", "elmo", "perplexity", *call, "--json")
-    assert code == 0, written
-    return [json.loads(line) for line in written.splitlines()]
+def json_lines(*call: str | Path) -> list[dict[str, object]]:
+    result = elmo("perplexity", *call, "--json")
+    assert result.code == 0, result.text
+    return [json.loads(line) for line in result.output.splitlines()]
 
 
-def test_it_is_what_the_run_measured(tmp_path: Path, output: Path, texts: dict[str, str]) -> None:
-    (found,) = json_lines(tmp_path, output / "model-best", texts["paths.heldout"])
+def test_it_is_what_the_run_measured(output: Path, texts: dict[str, str]) -> None:
+    (found,) = json_lines(output / "model-best", texts["paths.heldout"])
     facts = json.loads((output / "model-best" / "training.json").read_text("utf8"))
     assert facts["perplexity"] == min(record["perplexity"] for record in evaluations(output))
     for key, fact in [
@@ -61,7 +61,7 @@ def test_in_a_process_of_its_own(output: Path, texts: dict[str, str]) -> None:
 
 def test_each_sentence(tmp_path: Path, output: Path) -> None:
     text = write_lines(tmp_path / "text.txt", [" ".join(SENTENCES[:2]), SENTENCES[2]])
-    *sentences, total = json_lines(tmp_path, output / "model-best", text, "--per-sentence")
+    *sentences, total = json_lines(output / "model-best", text, "--per-sentence")
     assert [one["sentence"] for one in sentences] == SENTENCES
     assert "sentence" not in total
     assert [one["predictions"] for one in sentences] == [5, 4, 9]
@@ -86,7 +86,7 @@ def test_each_sentence(tmp_path: Path, output: Path) -> None:
 def test_the_embedded_model_predicts(tmp_path: Path) -> None:
     text = write_lines(tmp_path / "text.txt", ["The capital of the country is a large city on the coast ."])
     shuffled = write_lines(tmp_path / "shuffled.txt", ["coast city The capital . is the on country the large of a"])
-    likely, unlikely = (json_lines(tmp_path, "en_elmo_sm", path)[0]["perplexity"] for path in (text, shuffled))
+    likely, unlikely = (json_lines("en_elmo_sm", path)[0]["perplexity"] for path in (text, shuffled))
     assert isinstance(likely, float)
     assert isinstance(unlikely, float)
     assert likely < 200
