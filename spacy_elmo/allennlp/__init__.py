@@ -7,6 +7,16 @@ sentences of earlier calls, unless it is made with `stateful=True`.
 
 from .character_ids import batch_to_ids
 from .elmo import Elmo
-from .embedder import ElmoEmbedder
+from .elmo_bilm import _ElmoBiLm
+from .embedder import DEFAULT_OPTIONS_FILE, DEFAULT_WEIGHT_FILE, ElmoEmbedder
+from .token_embedder import ElmoTokenEmbedder
 
-__all__ = ["Elmo", "ElmoEmbedder", "batch_to_ids"]
+__all__ = [
+    "DEFAULT_OPTIONS_FILE",
+    "DEFAULT_WEIGHT_FILE",
+    "Elmo",
+    "ElmoEmbedder",
+    "ElmoTokenEmbedder",
+    "_ElmoBiLm",
+    "batch_to_ids",
+]

@@ -1,20 +1,27 @@
-"""A biLM as a module with padded tensors in and out, and with AllenNLP's names in its state dict."""
+"""AllenNLP's module of a biLM: its parameters, padded tensors of character ids in, padded tensors of layers out."""
 
-from collections import OrderedDict
+import copy
 from collections.abc import Sequence
+from operator import attrgetter
+from os import PathLike
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
-from ..bilm import BiLM, BiLMState
+from ..bilm import BiLM, BiLMConfig, BiLMState
 from ..bilm.characters import BOUNDARY_WORDS, word_ids
 from ..bilm.engine import run_layers
+from ..bilm.weights import WeightsTracker
 from ..bilm.words import WordTypes
+from ..checkpoints import Source
+from .character_encoder import ElmoCharacterEncoder
 from .character_ids import Ids, word_types
+from .elmo_lstm import ElmoLstm
+from .files import load
 from .parameters import from_allennlp, to_allennlp
-from .states import RowStates
 
 # A table of word vectors that AllenNLP computes from the other parameters and stores with them.
 _WORD_TABLE = "_word_embedding.weight"
@@ -23,11 +30,18 @@ _WORD_TABLE = "_word_embedding.weight"
 class ElmoBiLm(nn.Module):
     """All layers of a biLM for batches of character ids.
 
-    vocabulary: the words that `word_inputs` may number, number 0 standing for padding.
-    stateful: whether a sentence goes on from where the one in its row of the last batch ended. The states are kept in
-        the attribute `_elmo_lstm`, as in AllenNLP, and `_elmo_lstm.reset_states()` forgets them.
+    An ordinary module: its parameters are AllenNLP's, in names, shapes and order, and what it computes follows from
+    them. A biLM in our own layout is made of them: for each call while any is trained; else once, and again after they
+    have changed.
 
-    Its state dict has AllenNLP's names and shapes. `named_parameters` has ours.
+    Args:
+        bilm: The model. Its weights are copied, and trained if any of its parameters is.
+        vocabulary: The words that `word_inputs` may number, number 0 standing for padding.
+        stateful: Whether a sentence goes on from where the one in its row of the last batch ended. `_elmo_lstm`
+            remembers the states, as in AllenNLP, and `_elmo_lstm.reset_states()` forgets them.
+
+    Raises:
+        ValueError: If the model has a lexicon.
     """
 
     def __init__(self, bilm: BiLM, vocabulary: Sequence[str] | None = None, stateful: bool = False) -> None:
@@ -37,52 +51,122 @@ class ElmoBiLm(nn.Module):
                 "This model has a lexicon of words and characters, as those of ELMoForManyLangs do, so AllenNLP's "
                 "character ids mean nothing to it. Use `BiLM.embed`, or `spacy_elmo.elmoformanylangs.Embedder`."
             )
-        self.bilm = bilm
+        self.config = bilm.config
         self.num_layers = bilm.config.n_layers + 1
-        self._elmo_lstm = RowStates(bilm.config, stateful)
         self._vocabulary: Ids | None = None
         if vocabulary is not None:
             self._vocabulary = word_ids(vocabulary, bilm.config.max_characters, BOUNDARY_WORDS)
             self._vocabulary[:1] = 0
+        with torch.device("meta"):
+            self._token_embedder = ElmoCharacterEncoder(bilm.config)
+            self._elmo_lstm = ElmoLstm(bilm.config, stateful)
+        parameters = to_allennlp(bilm.state_dict(), bilm.config)
+        self.load_state_dict({name: tensor.clone() for name, tensor in parameters.items()}, assign=True)
+        self.requires_grad_(any(parameter.requires_grad for parameter in bilm.parameters()))
+        self._names = list(parameters)
+        self._weights = WeightsTracker()
+        self._kept: tuple[str, BiLM] | None = None
 
     def get_output_dim(self) -> int:
-        return self.bilm.config.width
+        """Width of a layer."""
+        return self.config.width
+
+    def changed(self) -> None:
+        """Say that frozen weights were written in a way that torch does not count, such as `parameter.data.copy_(…)`:
+        see `BiLM.weights_token`.
+        """
+        self._weights.renew()
+
+    def to_bilm(self) -> BiLM:
+        """A biLM with a copy of these weights: to save with `save_bilm`, or for a spaCy pipeline."""
+        return copy.deepcopy(self.for_inference()).requires_grad_(True)
 
     def forward(self, inputs: Tensor | None, word_inputs: Tensor | None = None) -> dict[str, Any]:
-        """inputs: (batch, n_words, max_characters) integers, zeros after a sentence's last word.
-        word_inputs: (batch, n_words), numbers of words in the vocabulary, which stand for the words that have no
-            characters in `inputs`; `inputs` may be None where every word has one.
-        RETURNS: {"activations": a tensor (batch, n_words + 2, width) for each layer, boundaries included and zeros
-            after them, "mask": (batch, n_words + 2) bool, true where there is a vector}.
-        Raises ValueError where a shape is not the model's, padding stands between words, or a number of a word that has
-            no characters is not in the vocabulary.
+        """All layers of a batch.
+
+        Args:
+            inputs: Integers (batch, n_words, max_characters), zeros after a sentence's last word.
+            word_inputs: Integers (batch, n_words), numbers of words in the vocabulary, which stand for the words that
+                have no characters in `inputs`; `inputs` may be None where every word has one.
+
+        Returns:
+            "activations": a tensor (batch, n_words + 2, width) for each layer, boundaries included and zeros after
+            them; "mask": bool (batch, n_words + 2), true where there is a vector.
+
+        Raises:
+            ValueError: If a shape is not the model's, padding stands between words, or a number of a word that has no
+                characters is not in the vocabulary.
         """
+        if torch.compiler.is_compiling():
+            # Nothing in here is for a compiler: NumPy, threads, and a recurrence with a loop of its own.
+            return torch.compiler.disable(self._layers)(inputs, word_inputs)
+        return self._layers(inputs, word_inputs)
+
+    def _layers(self, inputs: Tensor | None, word_inputs: Tensor | None) -> dict[str, Any]:
         ids = self._character_ids(inputs, word_inputs)
         n_sentences, n_words, _ = ids.shape
-        weight, width = next(self.bilm.parameters()), self.bilm.config.width
+        weight = self._token_embedder._projection.weight
         mask = torch.zeros(n_sentences, n_words + 2, dtype=torch.bool, device=weight.device)
-        padded = weight.new_zeros(self.num_layers, n_sentences, n_words + 2, width)
+        padded = weight.new_zeros(self.num_layers, n_sentences, n_words + 2, self.config.width)
         if n_sentences:
             types = word_types(ids)
-            layers, state = self._run(types, self._elmo_lstm.take(n_sentences, weight.device))
-            self._elmo_lstm.put(state)
+            layers = self._run(types, weight)
             lengths = torch.tensor(types.lengths, device=weight.device)
             mask = torch.arange(n_words + 2, device=weight.device) < lengths[:, None]
             padded[:, mask] = layers
         return {"activations": list(padded), "mask": mask}
 
-    def _run(self, types: WordTypes, state: BiLMState) -> tuple[Tensor, BiLMState]:
+    def _run(self, types: WordTypes, weight: Tensor) -> Tensor:
+        lstm = self._elmo_lstm
+        n_rows = len(types.lengths)
+        zeros = BiLMState.zeros(self.config, n_rows, weight.device)
+        layers, state = self._run_from(types, lstm.states.take(n_rows, weight.device) if lstm.stateful else zeros)
+        if lstm.stateful:
+            lstm.states.put(state)
+        return layers
+
+    def _run_from(self, types: WordTypes, state: BiLMState) -> tuple[Tensor, BiLMState]:
         """With a graph where one is wanted, else by the inference engine, which computes in float32."""
-        if torch.is_grad_enabled() and any(parameter.requires_grad for parameter in self.bilm.parameters()):
-            return self.bilm.forward_types(types, state)
-        if next(self.bilm.parameters()).dtype == torch.float32:
-            return run_layers(self.bilm, types, BiLMState(state.hidden.float(), state.cell.float()))
+        tensors = self._tensors()
+        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors.values()):
+            run = _Differentiable(self.config)
+            ours = {f"bilm.{name}": tensor for name, tensor in from_allennlp(tensors, self.config).items()}
+            return functional_call(run, ours, (types, state), strict=True)
+        bilm = self.for_inference()
+        if bilm.char_cnn.projection.weight.dtype == torch.float32:
+            return run_layers(bilm, types, BiLMState(state.hidden.float(), state.cell.float()))
         with torch.no_grad():
-            return self.bilm.forward_types(types, state)
+            return bilm.forward_types(types, state)
+
+    def for_inference(self) -> BiLM:
+        """A frozen biLM with these weights as they are now, which shares memory with them: not to be changed.
+
+        Not kept while weights are trained: programs that train swap them through `parameter.data`, which torch does
+        not count, as AllenNLP's own moving averages do.
+        """
+        tensors = self._tensors()
+        if any(tensor.requires_grad for tensor in tensors.values()):
+            return _new(self.config, tensors)
+        token = self._weights.token(tensors.values())
+        # One value, read once and written once: replicas in other threads do the same with theirs.
+        kept = self._kept
+        if kept is None or kept[0] != token:
+            self._kept = kept = token, _new(self.config, tensors)
+        return kept[1]
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """The weights by their names. As attributes, which all that takes their place sets: `functional_call`, the
+        replicas of `DataParallel`, whose list of parameters is empty, and parametrisations.
+        """
+        return {name: attrgetter(name)(self) for name in self._names}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles, which make a biLM of their own."""
+        return {**self.__dict__, "_kept": None}
 
     def _character_ids(self, inputs: Tensor | None, word_inputs: Tensor | None) -> Ids:
         ids = None if inputs is None else inputs.detach().cpu().numpy().astype(np.int64, copy=False)
-        wanted = self.bilm.config.max_characters
+        wanted = self.config.max_characters
         if ids is not None and (ids.ndim != 3 or ids.shape[2] != wanted):
             raise ValueError(
                 f"This model takes character ids of the shape (batch, words, {wanted}), but got {ids.shape}; "
@@ -114,42 +198,45 @@ class ElmoBiLm(nn.Module):
         filled[lacking] = self._vocabulary[wanted]
         return filled
 
-    def state_dict(  # type: ignore[override]
-        self, *, destination: dict[str, Any] | None = None, prefix: str = "", keep_vars: bool = False
-    ) -> dict[str, Any]:
-        """As any module's, with AllenNLP's names and shapes. Tensors that are laid out otherwise here are copies."""
-        destination = OrderedDict() if destination is None else destination
-        parameters = to_allennlp(self.bilm.state_dict(keep_vars=keep_vars), self.bilm.config)
-        destination.update({prefix + name: tensor for name, tensor in parameters.items()})
-        return destination
-
-    def _load_from_state_dict(
-        self,
-        state_dict: dict[str, Any],
-        prefix: str,
-        local_metadata: dict[str, Any],
-        strict: bool,
-        missing_keys: list[str],
-        unexpected_keys: list[str],
-        error_msgs: list[str],
-    ) -> None:
-        """Translate AllenNLP's parameters in `state_dict`, from which torch then fills the biLM. Faults are told with
-        AllenNLP's names; what is missing or of another shape stays as it is.
-        """
-        given = {name[len(prefix) :]: state_dict.pop(name) for name in list(state_dict) if name.startswith(prefix)}
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
+        """As any module, without the table of a vocabulary's vectors: they follow from the other weights."""
         if self._vocabulary is not None:
-            given.pop(_WORD_TABLE, None)
-        present = to_allennlp(self.bilm.state_dict(), self.bilm.config)
-        if strict:
-            unexpected_keys += [prefix + name for name in given if name not in present]
-            missing_keys += [prefix + name for name in present if name not in given]
-        for name, tensor in present.items():
-            if name in given and given[name].shape != tensor.shape:
-                error_msgs.append(
-                    f"size mismatch for {prefix}{name}: the shape in the checkpoint is {tuple(given[name].shape)}, in "
-                    f"this model {tuple(tensor.shape)}."
-                )
-            elif name in given:
-                present[name] = given[name]
-        for name, tensor in from_allennlp(present, self.bilm.config).items():
-            state_dict[f"{prefix}bilm.{name}"] = tensor
+            state_dict.pop(prefix + _WORD_TABLE, None)
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
+
+
+class _ElmoBiLm(ElmoBiLm):
+    """As AllenNLP's class of this name, from files: see `Elmo` for what may be given."""
+
+    def __init__(
+        self,
+        options_file: Source | None,
+        weight_file: str | PathLike[str] | None,
+        requires_grad: bool = False,
+        vocab_to_cache: Sequence[str] | None = None,
+        *,
+        stateful: bool = False,
+    ) -> None:
+        bilm = load(options_file, weight_file, torch.get_default_device()).requires_grad_(requires_grad)
+        super().__init__(bilm.to(torch.get_default_dtype()), vocab_to_cache, stateful)
+
+
+class _Differentiable(nn.Module):
+    """`BiLM.forward_types` as the call of a module without weights of its own, which `functional_call` lends it."""
+
+    def __init__(self, config: BiLMConfig) -> None:
+        super().__init__()
+        with torch.device("meta"):
+            self.bilm = BiLM(config)
+
+    def forward(self, types: WordTypes, state: BiLMState) -> tuple[Tensor, BiLMState]:
+        return self.bilm.forward_types(types, state)
+
+
+def _new(config: BiLMConfig, theirs: dict[str, Tensor]) -> BiLM:
+    """A frozen biLM with these weights, which shares the memory of those that look alike in both layouts."""
+    with torch.device("meta"):
+        bilm = BiLM(config)
+    detached = {name: tensor.detach() for name, tensor in theirs.items()}
+    bilm.load_state_dict(from_allennlp(detached, config), assign=True)
+    return bilm.eval().requires_grad_(False)

@@ -5,17 +5,20 @@ from pathlib import PurePosixPath
 from typing import cast
 from urllib.parse import urlsplit
 
+import torch
+
 from ..bilm import BiLM
 from ..checkpoints import Source, load_bilm
 from ..checkpoints.published import catalogue
 
 
-def load(options_file: Source | None, weight_file: str | PathLike[str] | None, device: str) -> BiLM:
+def load(options_file: Source | None, weight_file: str | PathLike[str] | None, device: torch.device | str) -> BiLM:
     """The biLM of an options and a weights file, given by paths or by addresses; or, with `weight_file=None`, of what
     else names a model.
 
-    Raises CheckpointError where the files are not those of a model, or the model that is meant is not on this machine
-    yet; ValueError where the arguments mean none.
+    Raises:
+        CheckpointError: If the files are not those of a model, or the model that is meant is not on this machine yet.
+        ValueError: If the arguments mean none.
     """
     if options_file is None:
         raise ValueError("options_file is None: give the path of a model's options file, or what else names a model.")

@@ -20,7 +20,7 @@ _DIRECTIONS = ("forward", "backward")
 
 
 def to_allennlp(parameters: Mapping[str, Tensor], config: BiLMConfig) -> dict[str, Tensor]:
-    """`parameters`: a `BiLM`'s, by name. Gives AllenNLP's, by their names below `_elmo_lstm`."""
+    """A `BiLM`'s parameters, given by name, as AllenNLP's, by their names below `_elmo_lstm` and in its order."""
     theirs = {}
     for name, ours in _same(config).items():
         theirs[name] = parameters[ours]

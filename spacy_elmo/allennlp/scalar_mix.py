@@ -13,11 +13,14 @@ _TINY_ELSE = 1e-13
 class ScalarMix(nn.Module):
     """`gamma * sum(softmax(scalar_parameters)_k * layer_k)`.
 
-    n_layers: how many layers are mixed.
-    do_layer_norm: normalise each layer first, over all numbers of the batch that the mask lets through.
-    initial: the weights before the softmax; None for zeros.
-    trainable: whether gamma and weights are trained.
-    Raises ValueError where `initial` is not of `n_layers` numbers.
+    Args:
+        n_layers: How many layers are mixed.
+        do_layer_norm: Normalise each layer first, over all numbers of the batch that the mask lets through.
+        initial: The weights before the softmax; None for zeros.
+        trainable: Whether gamma and weights are trained.
+
+    Raises:
+        ValueError: If `initial` is not of `n_layers` numbers.
     """
 
     def __init__(
@@ -37,7 +40,7 @@ class ScalarMix(nn.Module):
         )
 
     def forward(self, layers: Sequence[Tensor], mask: Tensor) -> Tensor:
-        """layers: each (batch, n_words, width). mask: (batch, n_words) bool, true where a word stands."""
+        """The mixture of layers, each (batch, n_words, width). mask: bool (batch, n_words), true where words stand."""
         if self.do_layer_norm:
             layers = [_normalize(layer, mask) for layer in layers]
         weights = torch.softmax(torch.cat(list(self.scalar_parameters)), dim=0)

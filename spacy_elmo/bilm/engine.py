@@ -139,7 +139,7 @@ def _run(
     packing = Packing.of(lengths)
     order = torch.from_numpy(packing.order).to(device)
     packed_state = state.reorder(order)
-    layers = torch.empty(config.n_layers + 1, len(tokens), config.width, device=device)
+    layers = torch.empty(config.n_layers + 1, len(tokens), config.width, dtype=torch.float32, device=device)
     words = _word_vectors(bilm, ids)
 
     def run_direction(direction: int) -> None:
@@ -205,7 +205,7 @@ def _word_vectors(bilm: "BiLM", ids: Ids) -> Tensor:
 def _encode(bilm: "BiLM", ids: Ids) -> Tensor:
     """(n_words, projection_dim), by the word encoder."""
     encode = partial(bilm.word_encoder, linear=partial(_linear, bilm))
-    vectors = torch.empty(len(ids), bilm.config.projection_dim, device=bilm.device)
+    vectors = torch.empty(len(ids), bilm.config.projection_dim, dtype=torch.float32, device=bilm.device)
 
     def run(part: slice) -> None:
         vectors[part] = encode(torch.from_numpy(ids[part]).to(bilm.device))

@@ -177,7 +177,7 @@ class BiLM(nn.Module):
         sentences = as_words(sentences)
         filled = [sentence for sentence in sentences if len(sentence)]
         layers = iter(self._forward_batch(filled) if filled else [])
-        empty = torch.zeros(self.config.n_layers + 1, 0, self.config.width, device=self.device)
+        empty = self.word_encoder.projection.weight.new_zeros(self.config.n_layers + 1, 0, self.config.width)
         return [next(layers) if len(sentence) else empty for sentence in sentences]
 
     def _forward_batch(self, sentences: Sequence[Sequence[str]]) -> list[Tensor]:

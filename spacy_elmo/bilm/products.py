@@ -102,9 +102,10 @@ def _has_packing(dtype: torch.dtype) -> bool:
     """Whether oneDNN's packed product is there for this processor and right: it is no public interface of torch."""
     if not torch.backends.mkldnn.is_available():
         return False
-    x, weight = torch.ones(3, 5, dtype=dtype), torch.eye(7, 5, dtype=dtype)
+    with torch.device("cpu"):  # whatever the caller's default is
+        x, weight, addend = torch.ones(3, 5, dtype=dtype), torch.eye(7, 5, dtype=dtype), torch.ones(3, 7, dtype=dtype)
     try:
-        found = Packed(weight)(x, torch.ones(3, 7, dtype=dtype))
+        found = Packed(weight)(x, addend)
     except (AttributeError, RuntimeError, TypeError):
         return False
     return torch.equal(found, x @ weight.t() + 1)

@@ -24,8 +24,8 @@ class BiLMState:
         """The state before a first sentence."""
         shape = (2, config.n_layers, n_sequences)
         return cls(
-            torch.zeros(*shape, config.projection_dim, device=device),
-            torch.zeros(*shape, config.cell_dim, device=device),
+            torch.zeros(*shape, config.projection_dim, dtype=torch.float32, device=device),
+            torch.zeros(*shape, config.cell_dim, dtype=torch.float32, device=device),
         )
 
     @property

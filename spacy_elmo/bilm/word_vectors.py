@@ -21,7 +21,8 @@ class WordVectors:
     """
 
     def __init__(self, width: int) -> None:
-        self._table = torch.empty(max(1, CACHE_BYTES // (4 * width)), width)
+        rows = max(1, CACHE_BYTES // (4 * width))
+        self._table = torch.empty(rows, width, dtype=torch.float32, device="cpu")
         self._rows: OrderedDict[bytes, int] = OrderedDict()
         self._lock = threading.Lock()
 

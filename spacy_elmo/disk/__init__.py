@@ -9,7 +9,7 @@ killed process has left lies hidden beside the name, and goes when that name is 
 from .digest import digest
 from .directory import new_directory
 from .errors import DiskError, TakenError, writing
-from .file import write_whole
+from .file import new_file, write_whole
 from .json import read_json
 from .leftovers import settle
 from .lock import lock
@@ -20,6 +20,7 @@ __all__ = [
     "digest",
     "lock",
     "new_directory",
+    "new_file",
     "read_json",
     "settle",
     "write_whole",

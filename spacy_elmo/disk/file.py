@@ -2,6 +2,8 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 
@@ -19,12 +21,27 @@ def write_whole(path: str | PathLike[str], data: bytes) -> None:
     Raises:
         DiskError: The disk does not take it. What was there before stays.
     """
+    with new_file(path) as unfinished:
+        unfinished.write_bytes(data)
+
+
+@contextmanager
+def new_file(path: str | PathLike[str]) -> Iterator[Path]:
+    """As `write_whole`, for what is written piece by piece.
+
+    Args:
+        path: As there.
+
+    Yields:
+        An empty file to write into, which takes the name at the end, or goes if an error comes first.
+
+    Raises:
+        DiskError: The disk does not take it. What was there before stays.
+    """
     target = Path(path).resolve()
     with writing(target), aside(target, lambda fresh: fresh.open("xb").close()) as unfinished:
-        with unfinished.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        yield unfinished
+        sync(unfinished)
         if target.exists():
             shutil.copymode(target, unfinished)
         unfinished.replace(target)

@@ -81,6 +81,18 @@ for number, batch in enumerate(BATCHES[:-1]):
     for name, parameter in trained.named_parameters():
         results[f"gradient{number}_{name}"] = parameter.grad.numpy().copy()
 
+trained = new(requires_grad=True)
+optimizer = torch.optim.Adam(trained.parameters(), lr=0.01)
+for step in range(2):
+    if step == 1:
+        torch.save({"model": trained.state_dict(), "optimizer": optimizer.state_dict()}, FOLDER / "training.pt")
+    trained.zero_grad()
+    trained._elmo_lstm._elmo_lstm.reset_states()
+    trained(ids)["elmo_representations"][0].sum().backward()
+    optimizer.step()
+for name, tensor in trained.state_dict().items():
+    results[f"trained_{name}"] = tensor.numpy()
+
 inner = torch.nn.ModuleDict({"elmo": new(requires_grad=True), "out": torch.nn.Linear(12, 3)})
 model = torch.nn.ModuleDict({"tagger": inner})
 for parameter in model.parameters():

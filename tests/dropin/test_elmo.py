@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from spacy_elmo import BiLM, CheckpointError, load_bilm
+from spacy_elmo import BiLM, CheckpointError, load_bilm, save_bilm
 from spacy_elmo.allennlp import Elmo, batch_to_ids
 from spacy_elmo.allennlp.elmo_bilm import ElmoBiLm
 
@@ -214,12 +214,35 @@ def test_a_model_by_its_name_or_directory(tiny_source: str) -> None:
     close(found[0], wanted.mean(axis=0))
 
 
-def test_a_bilm_as_module_stays_as_it_is(tiny_bilm: BiLM) -> None:
-    elmo = Elmo(None, None, 1, dropout=0, module=tiny_bilm)
-    assert elmo._elmo_lstm.bilm is tiny_bilm
-    assert all(parameter.requires_grad for parameter in tiny_bilm.parameters())
+@pytest.mark.parametrize("trained", [False, True])
+def test_a_bilm_as_module_is_copied(tiny_bilm: BiLM, trained: bool) -> None:
+    bilm = copy.deepcopy(tiny_bilm).requires_grad_(trained)
+    before = {name: tensor.clone() for name, tensor in bilm.state_dict().items()}
+    elmo = Elmo(None, None, 1, dropout=0, module=bilm)
+    assert all(parameter.requires_grad is trained for parameter in elmo._elmo_lstm.parameters())
     (layers,) = tiny_bilm.embed([["a"]])
     close(elmo(batch_to_ids([["a"]], 20))["elmo_representations"][0][0], layers.mean(axis=0))
+    with torch.no_grad():
+        for parameter in elmo.parameters():
+            parameter.fill_(7)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in bilm.state_dict().items())
+
+
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_its_weights_make_a_bilm_again(model: SmallModel, tmp_path: Path, requires_grad: bool) -> None:
+    elmo = Elmo(*model.files, 1, dropout=0, requires_grad=requires_grad)
+    with torch.no_grad():
+        for parameter in elmo._elmo_lstm.parameters():
+            parameter.mul_(0.9)
+    wanted = torch.stack(elmo._elmo_lstm(IDS)["activations"])[:, 0, 1:9].detach()
+    bilm = elmo._elmo_lstm.to_bilm()
+    save_bilm(bilm, tmp_path / "saved")
+    (found,) = load_bilm(tmp_path / "saved", device="cpu").embed(BATCH[:1])
+    np.testing.assert_allclose(found, wanted[:, : len(BATCH[0])], rtol=0, atol=1e-5)
+    with torch.no_grad():
+        for parameter in bilm.parameters():
+            parameter.zero_()
+    assert torch.equal(torch.stack(elmo._elmo_lstm(IDS)["activations"])[:, 0, 1:9], wanted)
 
 
 def test_a_module_of_one_s_own(model: SmallModel) -> None:

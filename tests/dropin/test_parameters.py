@@ -140,8 +140,3 @@ def test_tensors_with_a_graph(model: SmallModel) -> None:
     kept: dict[str, Tensor] = elmo.state_dict(keep_vars=True)
     sum(tensor.sum() for tensor in kept.values()).backward()
     assert all(parameter.grad is not None for parameter in elmo.parameters())
-
-
-def test_no_argument_by_position(model: SmallModel) -> None:
-    with pytest.raises(TypeError):
-        Elmo(*model.files, 1)._elmo_lstm.state_dict({}, "prefix.")

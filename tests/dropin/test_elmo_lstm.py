@@ -30,7 +30,7 @@ def test_gradients_end_at_the_batch(model: SmallModel) -> None:
     elmo = Elmo(*model.files, 1, dropout=0, requires_grad=True, stateful=True)
     for batch in BATCHES[:2]:
         elmo(batch_to_ids(batch))["elmo_representations"][0].sum().backward()
-    assert not elmo._elmo_lstm._elmo_lstm._state.hidden.requires_grad
+    assert not elmo._elmo_lstm._elmo_lstm.states._state.hidden.requires_grad
 
 
 def test_states_are_forgotten(model: SmallModel) -> None:
