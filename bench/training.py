@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -136,7 +137,7 @@ def compare(corpus: Corpus, rounds: int) -> None:
     windows = Windows(
         corpus,
         corpus.classes(vocabulary),
-        config.max_characters,
+        partial(corpus.words.character_ids, max_characters=config.max_characters),
         seed=0,
         unroll=UNROLL,
         n_lanes=BATCH,

@@ -82,7 +82,7 @@ class Initialize(Section):
 
     Attributes:
         source: A model to go on from, whatever `load_bilm` loads; null for a new one.
-        freeze_char_cnn: Leave its character CNN as it is.
+        freeze_char_cnn: Leave its character CNN as it is, or what else makes vectors of words.
     """
 
     source: Any = None
@@ -196,7 +196,8 @@ class About(Section):
 
 class PretrainingConfig(Section):
     """All settings. `nlp` and `components` are spaCy's own sections: the tokenizer, and what finds sentences.
-    `model`: dimensions of a new biLM, see `BiLMConfig`; none of them are needed where `initialize.source` has them.
+    `model`: dimensions of a new biLM, see `BiLMConfig`; none of them are needed where `initialize.source` has them. The
+    sizes of a lexicon are the largest that it may have, see `lexicon_of`.
     """
 
     paths: Paths

@@ -40,7 +40,7 @@ class Objective(nn.Module):
             The mean loss in nats, a scalar; and the state without gradients: back-propagation ends at the window's
             beginning.
         """
-        table = self.model.bilm.char_cnn(self._tensor(window.ids))
+        table = self.model.bilm.word_encoder(self._tensor(window.ids))
         words = [table[self._tensor(inputs)] for inputs in window.inputs]
         masks = [] if keep is None else [keep]
         *tops, hidden, cell = self.recurrence(*words, self._tensor(window.starts), state.hidden, state.cell, *masks)

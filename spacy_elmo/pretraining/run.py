@@ -5,24 +5,20 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import torch
 from spacy.language import Language
 from spacy.util import registry
 from thinc.api import Config
 
-from ..bilm import BiLM
-from ..checkpoints import load_bilm
 from ..checkpoints.source import locate
-from ..corpus.corpus import MARKS
 from ..corpus.tokenize import load_nlp
 from ..disk import lock
-from ..language import LanguageModel, load_language_model
-from ..language.metadata import CONFIG_FILE, SOFTMAX_FILE, read_facts
+from ..language.metadata import CONFIG_FILE, read_facts
 from .config import PretrainingConfig, read_config
 from .corpora import check_vocabulary, prepared_corpus, vocabulary_of
 from .distributed import Ranks, joined_ranks
 from .errors import ConfigError
 from .kept_config import check_config, keep_config
+from .new_model import new_model
 from .progress import Progress
 from .summary import beginning, ending, tell
 from .trainer import Trainer
@@ -68,7 +64,7 @@ def pretrain(
         _check_config(source, output / CONFIG_FILE, ranks)
         corpus = prepared_corpus(config, code, output, ranks)
         vocabulary = vocabulary_of(config, corpus)
-        model = _new_model(config, vocabulary, ranks.device)
+        model = new_model(config, corpus, vocabulary, ranks.device)
         trainer = Trainer(model, corpus, config, source, output, ranks, earlier)
         trainer.resume()
         progress = None
@@ -106,44 +102,11 @@ def _check_config(source: Config, path: Path, ranks: Ranks) -> None:
     ranks.barrier()
 
 
-def _new_model(config: PretrainingConfig, vocabulary: list[str], device: torch.device) -> LanguageModel:
-    torch.manual_seed(config.system.seed)
-    source = config.initialize.source
-    if source is None:
-        return LanguageModel(BiLM(config.bilm_config()).to(device), vocabulary)
-    bilm = load_bilm(source, device)
-    if bilm.lexicon is not None:
-        raise ConfigError(
-            f"{source} cannot be trained on: it has a lexicon of words and characters, as models of ELMoForManyLangs "
-            f"do, and `pretrain` trains models that read the bytes of words. Begin a new one, or with one of these."
-        )
-    found = bilm.config.to_dict()
-    for key, value in config.model.items():
-        if getattr(config.bilm_config(), key) != getattr(bilm.config, key):
-            raise ConfigError(f"model.{key} is {value!r}, but in {source} it is {found[key]!r}. Leave [model] empty.")
-    bilm.char_cnn.requires_grad_(not config.initialize.freeze_char_cnn)
-    model = LanguageModel(bilm.train(), vocabulary)
-    if (locate(source).directory / SOFTMAX_FILE).exists():
-        _take_over_softmax(model, load_language_model(source, device))
-    return model
-
-
 def _earlier_training(source: Any) -> dict[str, Any] | None:
     """What is known of the training of the model that a run goes on from. Raises CheckpointError where there is no such
     model.
     """
     return None if source is None else read_facts(locate(source).directory)
-
-
-@torch.no_grad()
-def _take_over_softmax(model: LanguageModel, source: LanguageModel) -> None:
-    """Begin with what the source's softmax knows of the words that both vocabularies have."""
-    numbers = {word: i for i, word in enumerate(source.vocabulary) if i >= len(MARKS)}
-    shared = [(i, i) for i in range(len(MARKS))]
-    shared += [(i, numbers[word]) for i, word in enumerate(model.vocabulary) if i >= len(MARKS) and word in numbers]
-    ours, theirs = (torch.tensor(column) for column in zip(*shared, strict=True))
-    model.softmax.weight[ours] = source.softmax.weight[theirs]
-    model.softmax.bias[ours] = source.softmax.bias[theirs]
 
 
 def _resolve_logger(config: PretrainingConfig) -> Any:

@@ -29,6 +29,8 @@ def beginning(trainer: Trainer) -> Iterator[Row]:
     yield "Measured on", f"{n_heldout:,} words {chosen}" if n_heldout else "nothing"
     yield "Vocabulary", f"{len(model.vocabulary):,} words"
     yield "Model", "new" if source is None else f"goes on from {source}"
+    if lexicon := model.bilm.lexicon:
+        yield "Lexicon", f"{len(lexicon.words or ()):,} words, {len(lexicon.characters or ()):,} characters"
     yield "Parameters", f"{_size(model.bilm):,} of the biLM, {_size(model.softmax):,} of the softmax"
     epochs = trainer.total_steps / trainer.windows.n_windows
     yield "Steps", f"{trainer.total_steps:,} of {trainer.tokens_per_step:,} tokens each, {epochs:.1f} epochs"

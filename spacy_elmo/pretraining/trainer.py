@@ -32,6 +32,7 @@ from .optimizer import Optimizer
 from .progress import Progress
 from .run_state import RunState
 from .snapshots import Snapshots
+from .type_ids import type_ids
 from .windows import Windows
 
 BEST, LAST = "model-best", "model-last"
@@ -67,7 +68,7 @@ class Trainer:
         self.windows = Windows(
             corpus,
             corpus.classes(model.vocabulary),
-            model.bilm.config.max_characters,
+            type_ids(corpus.words, model.bilm),
             seed=config.system.seed,
             unroll=settings.unroll,
             n_lanes=n_lanes,
@@ -247,6 +248,7 @@ class Trainer:
     def _evaluate(self, progress: Progress | None) -> None:
         if not self.heldout:
             return
+        self.model.bilm.changed()  # by the optimizer, in a way that torch does not count
         mine = score(self.model, self.heldout[self.ranks.rank :: self.ranks.size])
         sums = np.sum([totals(one) for one in mine], axis=0) if mine else np.zeros(4)
         found = _facts(Perplexity.from_totals(self.ranks.sum(sums.tolist())))

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from ..corpus.corpus import BEGIN_SENTENCE, END_SENTENCE, Corpus
 from ..corpus.errors import CorpusError
 from .randomness import Purpose, generator
+from .type_ids import TypeIds
 
 IntArray = npt.NDArray[np.int64]
 
@@ -31,7 +32,7 @@ class Window:
     """The rows of all lanes at `unroll` time steps, time-major: row `t * n_lanes + lane`.
 
     Attributes:
-        ids: Character ids of the distinct words, shape (n_types, max_characters).
+        ids: Of the distinct words, as the word encoder takes them, shape (n_types, n).
         inputs: Which of them each row reads, forward and backward, shape (2, n_rows).
         targets: The class that each row has to predict, shape (2, n_rows).
         starts: Rows before which the state is set to zero, shape (n_rows,), bool.
@@ -55,7 +56,7 @@ class Windows:
         self,
         corpus: Corpus,
         classes: IntArray,
-        max_characters: int,
+        type_ids: TypeIds,
         *,
         seed: int,
         unroll: int,
@@ -67,7 +68,7 @@ class Windows:
         Args:
             corpus: Of which the training passages are read.
             classes: What is to be predicted for each type, see `Corpus.classes`.
-            max_characters: Character ids of a word.
+            type_ids: The ids of types.
             seed: Of the order of passages in each epoch.
             unroll: Time steps of a window.
             n_lanes: Lanes of all ranks together.
@@ -79,7 +80,7 @@ class Windows:
         """
         self.corpus = corpus
         self.classes = classes
-        self.max_characters = max_characters
+        self.type_ids = type_ids
         self.seed = seed
         self.unroll = unroll
         self.lanes = lanes
@@ -103,7 +104,7 @@ class Windows:
             starts[0] = True  # nothing runs on from one epoch into the next
         types, inputs = np.unique(inputs, return_inverse=True)
         return Window(
-            ids=self.corpus.words.character_ids(types, self.max_characters),
+            ids=self.type_ids(types),
             inputs=inputs.reshape(2, -1),
             targets=self.classes[targets].reshape(2, -1),
             starts=starts.reshape(-1),

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from spacy_elmo.corpus.corpus import Corpus, Passages
+import numpy as np
+
+from spacy_elmo.corpus.corpus import Corpus, Passages, WordTable
 from spacy_elmo.corpus.prepare import prepare
 from spacy_elmo.corpus.tokenize import TextSettings
 
@@ -46,6 +48,12 @@ def make_from(directory: Path, train: Iterable[str], heldout: Iterable[str], **s
     train_path = write_lines(directory / "train.txt", train)
     heldout_path = write_lines(directory / "heldout.txt", heldout)
     return make(directory / "corpus", [train_path], [heldout_path], **settings)
+
+
+def word_table(words: Sequence[str]) -> WordTable:
+    encoded = [word.encode("utf8") for word in words]
+    characters = np.frombuffer(b"".join(encoded), dtype=np.uint8)
+    return WordTable(characters, np.cumsum([0, *map(len, encoded)], dtype=np.int64))
 
 
 def sentences(corpus: Corpus, passages: Passages) -> list[list[list[str]]]:

@@ -59,10 +59,10 @@ def run_here(output: Path, settings: Mapping[str, Any], init_from: Any = None) -
     return pretrain(CONFIG, output, {**SETTINGS, **settings}, init_from)
 
 
-def arguments(output: Path, settings: Mapping[str, Any]) -> list[str]:
+def arguments(output: Path, settings: Mapping[str, Any], config: Path = CONFIG) -> list[str]:
     """Those of the command, after `python -m spacy elmo pretrain`."""
     values = ((key, value if isinstance(value, str) else json.dumps(value)) for key, value in settings.items())
-    return [str(CONFIG), "--output", str(output), *chain.from_iterable((f"--{key}", value) for key, value in values)]
+    return [str(config), "--output", str(output), *chain.from_iterable((f"--{key}", value) for key, value in values)]
 
 
 def command(written: Path, *call: str | Path) -> tuple[int | None, str]:
@@ -93,11 +93,12 @@ class Run:
         file_bytes: int = resource.RLIM_INFINITY,
         pause_when: str | None = None,
         written: str = "written",
+        config: Path = CONFIG,
     ) -> None:
         self.output = output
         self._written = output.with_name(f"{output.name}.{written}")
         self._written.unlink(missing_ok=True)
-        call = ["spacy", "elmo", "pretrain", *arguments(output, {**SETTINGS, **settings})]
+        call = ["spacy", "elmo", "pretrain", *arguments(output, {**SETTINGS, **settings}, config)]
         self._processes = [
             _server.Process(
                 target=_command,

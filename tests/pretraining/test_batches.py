@@ -2,6 +2,7 @@
 
 import os
 import signal
+from functools import partial
 from multiprocessing import active_children
 from pathlib import Path
 
@@ -28,7 +29,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 def batches_of(corpus: Corpus, dropout: float = 0.0, n_negatives: int = 0) -> Batches:
     classes = corpus.classes(corpus.words.first(N_CLASSES))
-    windows = Windows(corpus, classes, 20, seed=SEED, unroll=UNROLL, n_lanes=6, lanes=LANES)
+    ids = partial(corpus.words.character_ids, max_characters=20)
+    windows = Windows(corpus, classes, ids, seed=SEED, unroll=UNROLL, n_lanes=6, lanes=LANES)
     sampler = LogUniformSampler(N_CLASSES, n_negatives) if n_negatives else None
     return Batches(windows, sampler, SEED, dropout, masked_size=12)
 

@@ -15,6 +15,7 @@ from spacy_elmo.language import LanguageModel, Perplexity, score
 from spacy_elmo.language.sampler import LogUniformSampler, Negatives
 from spacy_elmo.pretraining.objective import Objective
 from spacy_elmo.pretraining.randomness import dropout_factors
+from spacy_elmo.pretraining.type_ids import type_ids
 from spacy_elmo.pretraining.windows import Window, Windows
 from tests.conftest import TINY
 from tests.corpus.corpora import make_from
@@ -243,7 +244,7 @@ def test_the_loss_of_training_is_that_of_the_scores(tmp_path: Path) -> None:
     windows = Windows(
         corpus,
         corpus.classes(vocabulary),
-        TINY.max_characters,
+        type_ids(corpus.words, model.bilm),
         seed=0,
         unroll=int(corpus.train.rows.sum()),
         n_lanes=1,

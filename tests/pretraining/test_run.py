@@ -415,10 +415,16 @@ def test_a_model_without_a_softmax_goes_on(tmp_path: Path, source: Any, texts: d
     assert changed == set(before.state_dict())
 
 
-def test_a_model_with_a_lexicon_is_refused(tmp_path: Path, texts: dict[str, str]) -> None:
+def test_a_model_of_elmoformanylangs_goes_on_with_its_lexicon(tmp_path: Path, texts: dict[str, str]) -> None:
     source = random_model(tmp_path / "manylangs").directory
-    with pytest.raises(ConfigError, match="cannot be trained on: it has a lexicon"):
-        adapt(tmp_path / "run", source, texts)
+    before = load_bilm(source, "cpu")
+    after = load_bilm(adapt(tmp_path / "run", source, texts, **{"training.max_steps": 2}), "cpu")
+    assert after.lexicon == before.lexicon
+    assert after.config == before.config
+    changed = [
+        name for name, tensor in after.state_dict().items() if not torch.equal(tensor, before.state_dict()[name])
+    ]
+    assert {name.partition(".")[0] for name in changed} == {"lexicon_encoder", "forward_layers", "backward_layers"}
 
 
 def test_a_source_with_damaged_facts_is_refused_before_the_corpus(

@@ -1,5 +1,6 @@
 import tracemalloc
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,7 @@ def open_windows(
     return Windows(
         corpus,
         corpus.classes(corpus.words.first(n_classes or len(corpus.words))),
-        MAX_CHARACTERS,
+        partial(corpus.words.character_ids, max_characters=MAX_CHARACTERS),
         seed=seed,
         unroll=unroll,
         n_lanes=n_lanes,

@@ -1,0 +1,72 @@
+"""The model that a run begins with."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from ..bilm import BiLM
+from ..bilm.config import LexiconConfig
+from ..checkpoints import load_bilm
+from ..checkpoints.source import locate
+from ..corpus.corpus import MARKS, Corpus
+from ..language import LanguageModel, load_language_model
+from ..language.metadata import SOFTMAX_FILE
+from .config import PretrainingConfig
+from .errors import ConfigError
+from .lexicon import lexicon_of
+
+
+def new_model(config: PretrainingConfig, corpus: Corpus, vocabulary: list[str], device: torch.device) -> LanguageModel:
+    """The same for the same arguments.
+
+    Args:
+        config: Names a model to go on from, or the dimensions of a new one.
+        corpus: What a new model's lexicon is made of, where it has one.
+        vocabulary: The words to predict.
+        device: Where to train.
+
+    Raises:
+        ConfigError: The config contradicts the model to go on from, or makes no lexicon.
+        CheckpointError: There is no such model, or it is damaged.
+    """
+    torch.manual_seed(config.system.seed)
+    source = config.initialize.source
+    if source is None:
+        return LanguageModel(_new_bilm(config, corpus).to(device), vocabulary)
+    bilm = load_bilm(source, device)
+    _check(config, bilm, source)
+    bilm.word_encoder.requires_grad_(not config.initialize.freeze_char_cnn)
+    model = LanguageModel(bilm.train(), vocabulary)
+    if (locate(source).directory / SOFTMAX_FILE).exists():
+        _take_over_softmax(model, load_language_model(source, device))
+    return model
+
+
+def _new_bilm(config: PretrainingConfig, corpus: Corpus) -> BiLM:
+    shape = config.bilm_config()
+    if shape.lexicon is None:
+        return BiLM(shape)
+    lexicon = lexicon_of(corpus, shape.lexicon)
+    size = LexiconConfig(len(lexicon.words or ()), shape.lexicon.word_dim, len(lexicon.characters or ()))
+    return BiLM(replace(shape, lexicon=size), lexicon=lexicon)
+
+
+def _check(config: PretrainingConfig, bilm: BiLM, source: Any) -> None:
+    found = bilm.config.to_dict()
+    for key, value in config.model.items():
+        if getattr(config.bilm_config(), key) != getattr(bilm.config, key):
+            raise ConfigError(
+                f"model.{key} is {value!r}, but in {source} it is {found.get(key)!r}. Leave [model] empty."
+            )
+
+
+@torch.no_grad()
+def _take_over_softmax(model: LanguageModel, source: LanguageModel) -> None:
+    """Begin with what the source's softmax knows of the words that both vocabularies have."""
+    numbers = {word: i for i, word in enumerate(source.vocabulary) if i >= len(MARKS)}
+    shared = [(i, i) for i in range(len(MARKS))]
+    shared += [(i, numbers[word]) for i, word in enumerate(model.vocabulary) if i >= len(MARKS) and word in numbers]
+    ours, theirs = (torch.tensor(column) for column in zip(*shared, strict=True))
+    model.softmax.weight[ours] = source.softmax.weight[theirs]
+    model.softmax.bias[ours] = source.softmax.bias[theirs]
