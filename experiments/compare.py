@@ -14,6 +14,7 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -33,6 +34,9 @@ from spacy_elmo.checkpoints.source import locate
 
 from . import report
 from .datasets import read_docs, split, write_docs
+
+# A line of what `spacy train` prints: epoch, step, losses and scores, of which the last one counts.
+TRAINING_ROW = re.compile(r"\s*\d+\s+(?P<step>\d+)\s.*\s(?P<score>\d\.\d+)\s*$")
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ def execute(run: Run, arguments: argparse.Namespace) -> dict[str, Any]:
             return result
         # It must not stand beside another pipeline, should the training be stopped.
         result_path.unlink()
-    seconds = spacy_command(command, folder / "train.log", arguments.jobs)
+    seconds = spacy_command(command, folder / "train.log", arguments.jobs, f"{arguments.name}: {run.name}")
     scores_path = folder / "scores.json"
     evaluate = [
         "evaluate",
@@ -95,7 +99,7 @@ def execute(run: Run, arguments: argparse.Namespace) -> dict[str, Any]:
         "--output",
         str(scores_path),
     ]
-    spacy_command(evaluate, folder / "evaluate.log", arguments.jobs)
+    spacy_command(evaluate, folder / "evaluate.log", arguments.jobs, f"{arguments.name}: {run.name}")
     scores = json.loads(scores_path.read_text("utf8"))
     result = {
         "system": run.system,
@@ -142,17 +146,30 @@ def training_data(run: Run, arguments: argparse.Namespace) -> Path:
     return path
 
 
-def spacy_command(words: list[str], log: Path, jobs: int) -> float:
-    """Run a command of spaCy's and give the seconds it took."""
+def spacy_command(words: list[str], log: Path, jobs: int, name: str) -> float:
+    """Run a command of spaCy's, tell how far it is, and give the seconds it took.
+
+    log: where all that it prints goes.
+    name: what to call it.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     # As many threads as there are cores for each of the processes: more would wait for each other.
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
-    environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "spacy", *words]
     start = time.perf_counter()
-    with log.open("w", encoding="utf8") as file:
-        command = [sys.executable, "-m", "spacy", *words]
-        done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, env=environment, check=False)
-    if done.returncode:
+    with (
+        log.open("w", encoding="utf8") as file,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, encoding="utf8"
+        ) as process,
+    ):
+        assert process.stdout is not None
+        for line in process.stdout:
+            file.write(line)
+            if row := TRAINING_ROW.match(line):
+                print(f"{name}: step {row['step']}, {row['score']} on the dev set", flush=True)
+    if process.returncode:
         raise SystemExit(f"spacy {' '.join(words)}\nfailed; the end of {log}:\n{log.read_text('utf8')[-2000:]}")
     return time.perf_counter() - start
 

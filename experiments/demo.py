@@ -1,14 +1,16 @@
-"""Show what the demo workflow made: vectors of a word in two senses, NER and text classification at work, the tables.
+"""Show what the demo workflow made: a word in two senses, the tables, NER and text classification at work.
 
-python -m experiments.demo
+Run it as `python -m experiments.demo`, after `python -m spacy project run demo`.
 """
 
 from pathlib import Path
 
 import numpy as np
 import spacy
-from spacy.tokens import Token
+from spacy.tokens import Doc, Token
 from wasabi import Printer, table
+
+from .datasets import read_docs
 
 SENSES = {
     "match": [
@@ -24,13 +26,8 @@ SENSES = {
         "There was a fly in my soup .",
     ],
 }
-# None of these stands in the training data.
-TEXTS = [
-    "Ngozi Adeyemi leaves Tallinn Rovers for a club in Marseille.",
-    "Researchers at Uppsala University measured how the cells react to light.",
-    "Take the slow train from Porto along the river Douro and stay the night in Pinhão.",
-    "Shares in Brightwater Logistics fell after Helena Brandt stepped down as chair.",
-]
+NER = Path("training/demo-ner/elmo-100pct-seed0/model-best")
+TEXTCAT = Path("training/demo-textcat/elmo-100pct-seed0/model-best")
 
 message = Printer()
 
@@ -57,15 +54,29 @@ def show_senses() -> None:
 
 
 def show_components() -> None:
-    ner = spacy.load("training/demo-ner/elmo-100pct-seed0/model-best")
-    textcat = spacy.load("training/demo-textcat/elmo-100pct-seed0/model-best")
-    message.divider("The trained components on new texts")
-    for text in TEXTS:
-        cats = textcat(text).cats
-        best = max(cats, key=cats.__getitem__)
-        print(text)
-        print("   entities:", ", ".join(f"{ent.text} ({ent.label_})" for ent in ner(text).ents) or "none")
-        print(f"   category: {best} ({cats[best]:.0%})")
+    """Texts of the test set: some of those in which the two components are right about everything, and some others."""
+    ner, textcat = spacy.load(NER), spacy.load(TEXTCAT)
+    gold = read_docs(Path("corpus/demo/test.spacy"))
+    right: list[tuple[Doc, str]] = []
+    wrong: list[tuple[Doc, str]] = []
+    for wanted in gold:
+        found = answer(ner(wanted.text), textcat(wanted.text))
+        (right if found == answer(wanted, wanted) else wrong).append((wanted, found))
+    message.divider("The trained components on texts that they have not seen")
+    print(f"In {len(right)} of {len(gold)} texts all entities and the category are right:\n")
+    for wanted, found in right[:3]:
+        print(f"{wanted.text}\n   {found}")
+    if wrong:
+        print(f"\nIn {len(wrong)} they are not:\n")
+    for wanted, found in wrong[:2]:
+        print(f"{wanted.text}\n   {found}\n   should be {answer(wanted, wanted)}")
+
+
+def answer(entities: Doc, categories: Doc) -> str:
+    """What is said of a text."""
+    category = max(categories.cats, key=categories.cats.__getitem__)
+    found = ", ".join(f"{ent.text} ({ent.label_})" for ent in entities.ents)
+    return f"{category}; {found or 'no entities'}"
 
 
 def show_tables() -> None:
@@ -74,7 +85,22 @@ def show_tables() -> None:
         print(Path(f"metrics/{name}.md").read_text("utf8"))
 
 
-if __name__ == "__main__":
+def show_what_next() -> None:
+    message.divider("What next")
+    print(f"The trained pipelines: {NER}\n                       {TEXTCAT}")
+    print(f"Use one:               nlp = spacy.load({str(NER)!r})")
+    print(
+        "Train on your texts:   python -m spacy train configs/ner.cfg --paths.train TRAIN.spacy --paths.dev DEV.spacy"
+    )
+    print("With all settings:     README.md, section Train")
+
+
+def main() -> None:
     show_senses()
-    show_components()
     show_tables()
+    show_components()
+    show_what_next()
+
+
+if __name__ == "__main__":
+    main()

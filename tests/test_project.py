@@ -1,11 +1,14 @@
 """The workflows in project.yml."""
 
+import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import srsly
+from weasel.cli.run import project_run
 
 from experiments.datasets import read_docs
 
@@ -24,6 +27,19 @@ def test_workflow_is_whole(workflow: str) -> None:
         for path in command["deps"]:
             assert path in made or (REPOSITORY / path).exists(), f"{name} needs {path}"
         made.update(command.get("outputs", []))
+
+
+@pytest.mark.parametrize("name", [*PROJECT["workflows"], *COMMANDS])
+def test_spacy_resolves(name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its commands with all variables filled in, and each an experiment or a command that there is."""
+    monkeypatch.chdir(REPOSITORY)
+    project_run(REPOSITORY, name, dry=True)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "python" in line]
+    names = PROJECT["workflows"].get(name, [name])
+    assert len(lines) == sum(len(COMMANDS[each]["script"]) for each in names)
+    for line in lines:
+        assert "${" not in line
+        assert any(find_spec(module) for module in re.findall(r"-m (experiments\.\w+|spacy) ", f"{line} ")), line
 
 
 def test_names_of_workflows_and_commands_differ() -> None:

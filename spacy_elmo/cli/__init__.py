@@ -4,9 +4,12 @@ spaCy imports this before it runs any command, its own ones too. So what is heav
 them) is imported inside the functions of the commands, and not before.
 """
 
+from typing import Annotated
+
 import typer
 from spacy.cli._util import app
 
+from ..about import __version__
 from . import configs, convert, download, info, package, perplexity, pretrain
 
 HELP = """ELMo: train biLMs from texts, judge them, look into them, convert them, make packages of them.
@@ -22,6 +25,23 @@ Examples:
 """
 
 elmo_cli = typer.Typer(name="elmo", help=HELP, no_args_is_help=True, rich_markup_mode=None)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"spacy-elmo {__version__}")
+        raise typer.Exit
+
+
+@elmo_cli.callback()
+def _group(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and end")
+    ] = False,
+) -> None:
+    """The options of the group itself."""
+
+
 elmo_cli.command("info")(info.info)
 elmo_cli.command("download")(download.download)
 elmo_cli.command("convert")(convert.convert)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from spacy_elmo import __version__
 from tests.cli.helpers import elmo, spacy
 from tests.test_import import modules_after
 
@@ -19,7 +20,13 @@ def test_the_group_lists_its_commands() -> None:
             assert name in result.text
 
 
-@pytest.mark.parametrize("command", ["info", "convert", "download"])
+def test_the_group_tells_its_version() -> None:
+    result = elmo("--version")
+    assert result.code == 0
+    assert result.text == f"spacy-elmo {__version__}"
+
+
+@pytest.mark.parametrize("command", ["package", "info", "convert", "download"])
 def test_a_command_has_examples_that_keep_their_lines(command: str) -> None:
     result = elmo(command, "--help")
     assert result.code == 0
