@@ -48,8 +48,8 @@ MEGABYTE = 10**6
 def weights_file(directory: Path) -> Path:
     """Raises CheckpointError where the model there is not in the native format."""
     location = locate(directory)
-    if location.format != "native":
-        raise CheckpointError(f"{directory} holds a model in the format {location.format}, not one of `pretrain`.")
+    if location.format.name != "native":
+        raise CheckpointError(f"{directory} holds a model in the format {location.format.name}, not one of `pretrain`.")
     return location.weights[0]
 
 

@@ -127,7 +127,7 @@ def elmo_files(config: Path, overrides: list[str]) -> Iterator[Path]:
             location = locate({**default["model"], **component.get("model", {})}["source"])
         except CheckpointError as error:
             raise SystemExit(f"{config}: {error}") from None
-        files = location.paths if location.format == "allennlp" else sorted(location.directory.iterdir())
+        files = location.format.files(location)
         # No vector depends on the card that describes a model.
         yield from (path for path in files if path.is_file() and path.suffix != ".md")
 

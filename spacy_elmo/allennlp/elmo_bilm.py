@@ -17,11 +17,11 @@ from ..bilm.engine import run_layers
 from ..bilm.weights import WeightsTracker
 from ..bilm.words import WordTypes
 from ..checkpoints import Source
+from ..checkpoints.allennlp_parameters import from_allennlp, to_allennlp
 from .character_encoder import ElmoCharacterEncoder
 from .character_ids import Ids, word_types
 from .elmo_lstm import ElmoLstm
 from .files import load
-from .parameters import from_allennlp, to_allennlp
 
 # A table of word vectors that AllenNLP computes from the other parameters and stores with them.
 _WORD_TABLE = "_word_embedding.weight"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass, fields
+from math import inf
 from typing import Any
 
 ACTIVATIONS = ("relu", "tanh")
@@ -26,7 +27,7 @@ class LexiconConfig:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not isinstance(value, int) or value < 0:
+            if not _is_integer(value) or value < 0:
                 raise ValueError(f"biLM config: 'lexicon.{field.name}' is {value!r}, but must be an integer from 0 on.")
         if (self.n_words == 0) is not (self.word_dim == 0):
             raise ValueError(
@@ -83,8 +84,9 @@ class BiLMConfig:
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():
             value = getattr(self, name)
-            self._require(name, isinstance(value, int) and value >= least, f"an integer of at least {least}")
-        self._require("activation", self.activation in ACTIVATIONS, f"one of {', '.join(ACTIVATIONS)}")
+            self._require(name, _is_integer(value) and value >= least, f"an integer of at least {least}")
+        known = isinstance(self.activation, str) and self.activation in ACTIVATIONS
+        self._require("activation", known, f"one of {', '.join(ACTIVATIONS)}")
         wanted = f"a list of [width, count] pairs, widths from 1 to {self.max_characters} and counts from 1"
         self._require("filters", self._are_filters(self.filters), wanted)
         # Read from JSON, the filters are lists; as tuples the config is hashable and compares by value.
@@ -93,15 +95,16 @@ class BiLMConfig:
         self._require("lexicon", known, "None, or a LexiconConfig")
         for name in ("cell_clip", "projection_clip"):
             clip = getattr(self, name)
-            number = isinstance(clip, int | float)
-            self._require(name, clip is None or (number and clip > 0), "null, or a number greater than 0")
+            number = isinstance(clip, float) or _is_integer(clip)
+            self._require(name, clip is None or (number and 0 < clip < inf), "null, or a number greater than 0")
+        self._require("skip_connections", isinstance(self.skip_connections, bool), "true or false")
 
     def _are_filters(self, filters: Any) -> bool:
         return (
             isinstance(filters, list | tuple)
             and len(filters) >= 1
             and all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in filters)
-            and all(isinstance(number, int) and number >= 1 for pair in filters for number in pair)
+            and all(_is_integer(number) and number >= 1 for pair in filters for number in pair)
             and all(width <= self.max_characters for width, _ in filters)
         )
 
@@ -140,6 +143,11 @@ class BiLMConfig:
         if values.get("lexicon") is not None:
             values = {**values, "lexicon": LexiconConfig.from_dict(values["lexicon"])}
         return cls(**values)
+
+
+def _is_integer(value: Any) -> bool:
+    """True and False are none, though Python counts with them."""
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _check_keys(config: type[LexiconConfig] | type[BiLMConfig], values: Mapping[str, Any], optional: Set[str]) -> None:

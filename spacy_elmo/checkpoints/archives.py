@@ -6,7 +6,6 @@ import shutil
 import stat
 import struct
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -17,7 +16,8 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from .cache import Output, cache_directory, exclusive, writing
+from ..disk import DiskError, new_directory
+from .cache import ADVICE, Output, cache_directory, caching, exclusive
 from .errors import CheckpointError
 
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2")
@@ -48,7 +48,9 @@ def unpacked(path: Path) -> Path:
     """The directory, in the cache, that holds an archive's files. The first call unpacks them, and so does the first
     one after the archive changed.
 
-    Raises CheckpointError, see `unpack`.
+    Raises:
+        CheckpointError: See `unpack`.
+        DiskError: The cache does not take it.
     """
     facts = path.stat()
     name = sha256(str(path.resolve()).encode("utf8", "surrogateescape")).hexdigest()[:24]
@@ -62,26 +64,20 @@ def unpacked(path: Path) -> Path:
 
 
 def _unpack_whole(path: Path, directory: Path) -> None:
-    """All of it or nothing, and nothing beside it: what else is there comes from an older archive of this path, or from
-    a process that was killed.
-    """
-    with writing(directory):
+    """What else is there comes from an older archive of this path, and goes."""
+    with caching(directory):
         shutil.rmtree(directory.parent, ignore_errors=True)
-        directory.parent.mkdir(parents=True)
-        temporary = Path(tempfile.mkdtemp(prefix="unfinished-", dir=directory.parent))
-        try:
-            unpack(path, temporary)
-            temporary.rename(directory)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
+        with new_directory(directory, advice=ADVICE) as unfinished:
+            unpack(path, unfinished)
 
 
 def unpack(path: Path, directory: Path) -> None:
     """Unpack an archive into an empty directory. Hidden files, and those that macOS adds, stay out.
 
-    Raises CheckpointError where the archive is damaged or has a password, where it holds a link, a device, or a name
-    that leads out of the directory, or where it unpacks to more than a model takes (MAX_FILES, MAX_BYTES, MAX_RATIO).
+    Raises:
+        CheckpointError: The archive is damaged or has a password; it holds a link, a device, or a name that leads out
+            of the directory; or it unpacks to more than a model takes (MAX_FILES, MAX_BYTES, MAX_RATIO).
+        DiskError: The disk does not take it.
     """
     limit = min(MAX_BYTES, path.stat().st_size * MAX_RATIO)
     n_bytes = 0
@@ -111,7 +107,7 @@ class _Member:
 def _write(path: Path, name: str, size: int, content: IO[bytes], target: Path) -> None:
     if target.exists() or any(parent.is_file() for parent in target.parents):
         raise CheckpointError(f"{path} holds two files {name!r}, or a file where there should be a directory.")
-    with writing(target):
+    with caching(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     with content, closing(Output(target)) as output:
         left = size
@@ -124,13 +120,13 @@ def _write(path: Path, name: str, size: int, content: IO[bytes], target: Path) -
 
 def _target(path: Path, name: str) -> PurePosixPath | None:
     """Where a file goes, relative to the directory; None where it is nothing of the model's."""
-    parts = PurePosixPath(name.replace("\\", "/")).parts
+    parts = PurePosixPath(name.replace("\\", "/")).parts  # none for "./", the directory itself
     # A colon makes a drive or a stream on Windows.
-    if not parts or any(part in ("..", "/", "//") or ":" in part or "\0" in part for part in parts):
+    if any(part in ("..", "/", "//") or ":" in part or "\0" in part for part in parts):
         raise CheckpointError(
             f"{path} holds the file {name!r}, a name that leads out of the archive. Do not use archives like this one."
         )
-    if any(part == "__MACOSX" or part.startswith(".") for part in parts):
+    if not parts or any(part == "__MACOSX" or part.startswith(".") for part in parts):
         return None
     return PurePosixPath(*parts)
 
@@ -187,7 +183,7 @@ def _no_file(path: Path, name: str) -> CheckpointError:
 def _damages(path: Path) -> Iterator[None]:
     try:
         yield
-    except CheckpointError:
+    except (CheckpointError, DiskError):
         raise
     except _DAMAGES as error:
         raise CheckpointError(

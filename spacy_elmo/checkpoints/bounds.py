@@ -1,15 +1,11 @@
 """What a file may ask for before anything is read: no more than its size makes plausible."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 from ..bilm import BiLMConfig
 from ..bilm.characters import N_CHARACTERS
 from .errors import CheckpointError
 
-# Dimensions take some hundred bytes.
-MAX_JSON_BYTES = 1_000_000
 # Trained weights hardly compress: a parameter takes 4 bytes, 2 as float16. With less than one on average the file is
 # mostly holes or one repeated value, and no model.
 MIN_BYTES_PER_PARAMETER = 1
@@ -21,20 +17,13 @@ MAX_LAYERS = 100
 MAX_CHARACTERS = 10_000
 
 
-def read_json(path: Path) -> Any:
-    """Raises OSError where the file cannot be read, ValueError where it is not JSON or far too large for dimensions."""
-    if (size := path.stat().st_size) > MAX_JSON_BYTES:
-        raise ValueError(
-            f"it has {size:,} bytes, and the dimensions of a model never take more than {MAX_JSON_BYTES:,}"
-        )
-    try:
-        return json.loads(path.read_text("utf8"))
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-
-
 def read_lexicon(path: Path) -> bytes:
-    """Raises OSError where the file cannot be read, ValueError where it is far too large for a lexicon."""
+    """The bytes of a lexicon's file.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is far too large for a lexicon.
+    """
     if (size := path.stat().st_size) > MAX_LEXICON_BYTES:
         raise ValueError(f"it has {size:,} bytes, and a lexicon never takes more than {MAX_LEXICON_BYTES:,}")
     return path.read_bytes()
@@ -61,17 +50,24 @@ def _n_word_parameters(config: BiLMConfig) -> int:
 
 
 def check_counts(config: BiLMConfig, where: str) -> None:
-    """Raises CheckpointError where a config asks for so many things that naming them would take long. Call it before
-    anything is made of the config.
+    """Raise CheckpointError where a config asks for so many things that naming them would take long. To be called
+    before anything is made of the config.
     """
     for name, most in (("n_layers", MAX_LAYERS), ("n_highway", MAX_LAYERS), ("max_characters", MAX_CHARACTERS)):
         if (value := getattr(config, name)) > most:
             raise CheckpointError(f"{where}: '{name}' is {value:,}, but at most {most:,} are read.")
 
 
-def check_size(config: BiLMConfig, n_bytes: int, where: str) -> None:
-    """Raises CheckpointError where `n_bytes` of weights cannot be a model of this config: no memory goes into that."""
-    needed = n_parameters(config)
+def check_size(config: BiLMConfig, n_bytes: int, where: str, n_absent: int = 0) -> None:
+    """Raise CheckpointError where `n_bytes` of weights cannot be a model of this config: no memory goes into that.
+
+    Args:
+        config: The dimensions.
+        n_bytes: The size of the files of weights.
+        where: Their name.
+        n_absent: Parameters that need not be in the files.
+    """
+    needed = n_parameters(config) - n_absent
     if n_bytes < needed * MIN_BYTES_PER_PARAMETER:
         raise CheckpointError(
             f"{where} has {n_bytes:,} bytes, which cannot hold the {needed:,} parameters of its config. One of the two "

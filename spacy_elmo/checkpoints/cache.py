@@ -2,30 +2,38 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from .errors import DiskError
+from ..disk import DiskError, lock, writing
 
 VARIABLE = "SPACY_ELMO_CACHE"
+ADVICE = (
+    f"Free some space, or set the environment variable {VARIABLE} to a directory that can be written and has it; then "
+    f"try again."
+)
 
 
 def cache_directory() -> Path:
-    """What the environment variable SPACY_ELMO_CACHE names, else ~/.cache/spacy-elmo. It need not exist yet."""
-    named = os.environ.get(VARIABLE)
-    return Path(named).expanduser().absolute() if named else Path.home() / ".cache" / "spacy-elmo"
+    """What the environment variable SPACY_ELMO_CACHE names, else ~/.cache/spacy-elmo. It need not exist yet.
 
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Faults of the disk become DiskErrors that say what to do."""
+    Raises:
+        DiskError: Nothing is named, and the user has no home directory.
+    """
     try:
-        yield
-    except OSError as error:
+        if named := os.environ.get(VARIABLE):
+            return Path(named).expanduser().absolute()
+        return Path.home() / ".cache" / "spacy-elmo"
+    except RuntimeError:
         raise DiskError(
-            f"{path}: could not be written ({error}). Free some space, or set the environment variable {VARIABLE} to a "
-            f"directory that can be written and has it; then try again."
+            f"There is no home directory to keep models in. Set the environment variable {VARIABLE} to a directory "
+            f"that can be written."
         ) from None
+
+
+def caching(path: Path) -> AbstractContextManager[None]:
+    """Turn faults of the disk in the cache into DiskErrors that say what to do."""
+    return writing(path, ADVICE)
 
 
 class Output:
@@ -35,34 +43,23 @@ class Output:
 
     def __init__(self, path: Path, start: int = 0) -> None:
         self.path = path
-        with writing(path):
+        with caching(path):
             self._file = path.open("r+b" if start else "wb")
             if start:
                 self._file.seek(start)
                 self._file.truncate()
 
     def write(self, data: bytes) -> None:
-        with writing(self.path):
+        with caching(self.path):
             self._file.write(data)
 
     def close(self) -> None:
-        with writing(self.path):
+        with caching(self.path):
             self._file.close()
 
 
 @contextmanager
 def exclusive(name: str) -> Iterator[None]:
-    """One process at a time, for work of this name in the cache; the others wait. The operating system frees the lock
-    of a process that dies.
-    """
-    from filelock import FileLock  # no model that is already there needs it
-
-    directory = cache_directory() / "locks"
-    with writing(directory):
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(directory / f"{name}.lock")
-        lock.acquire()
-    try:
+    """One process at a time, for work of this name in the cache; the others wait."""
+    with lock(cache_directory() / "locks" / f"{name}.lock", name, wait=True, advice=ADVICE):
         yield
-    finally:
-        lock.release()

@@ -7,17 +7,35 @@ from torch import Tensor
 
 from ..bilm import BiLM, BiLMConfig
 from ..bilm.lexicon import Lexicon
+from .errors import CheckpointError
 
 
 @dataclass(frozen=True)
 class Contents:
-    """parameters: float32, under the names and in the shapes of `BiLM`.
-    lexicon: of a model that has one.
+    """What is read of a model.
+
+    Attributes:
+        where: What it was read from, for messages.
+        config: The dimensions.
+        parameters: float32, under the names and in the shapes of `BiLM`.
+        lexicon: Of a model that has one.
+
+    Raises:
+        CheckpointError: A parameter holds values that are not finite.
     """
 
+    where: str
     config: BiLMConfig
     parameters: dict[str, Tensor]
     lexicon: Lexicon | None = None
+
+    def __post_init__(self) -> None:
+        for name, tensor in self.parameters.items():
+            if not torch.isfinite(tensor).all():
+                raise CheckpointError(
+                    f"{self.where}: the parameter {name} holds values that are not finite numbers in float32. The file "
+                    f"is damaged, or its training has failed. Fetch or copy it again."
+                )
 
     def bilm(self, precision: str) -> BiLM:
         """The biLM, on the CPU, for inference."""

@@ -6,104 +6,86 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from . import allennlp, published
+from ..disk import digest, new_directory
+from . import published
 from .archives import is_archive, unpack
-from .cache import cache_directory, exclusive, writing
-from .errors import CheckpointError, DiskError
+from .cache import ADVICE, cache_directory, caching, exclusive
+from .errors import CheckpointError
 from .source import locate_directory
 from .transfer import Patience, fetch
 
 # What was downloaded and what came of it, beside the files.
 RECORD_FILE = "download.json"
-# The model before, while another one takes its place.
-_OLD = "old"
 
 
 def download_model(name: str, *, force: bool = False, progress: bool = True, patience: Patience | None = None) -> Path:
     """Download a published model, so that `load_bilm(name)` works offline. One that is here already is only checked.
 
-    name: of the catalogue, see `python -m spacy elmo info --all`.
-    force: download it again, and replace the one that is here.
-    progress: show bars, where the output is a terminal.
-    patience: how long to bear with the server; None for the usual.
-    RETURNS: the directory, in the cache that the environment variable SPACY_ELMO_CACHE names or in ~/.cache/spacy-elmo.
-    Raises CheckpointError where there is no such model; where it cannot be had, see `fetch`; where files are not those
-        that the catalogue knows, or not those that came from the same place before; where the model is damaged.
+    Args:
+        name: Of the catalogue, see `python -m spacy elmo info`; or the address of one of the model's files.
+        force: Download it again, and replace the one that is here.
+        progress: Show bars, where the output is a terminal.
+        patience: How long to bear with the server; None for the usual.
+
+    Returns:
+        The directory, in the cache that the environment variable SPACY_ELMO_CACHE names or in ~/.cache/spacy-elmo.
+
+    Raises:
+        CheckpointError: There is no such model; it cannot be had, see `fetch`; files are not those that the catalogue
+            knows, or not those that came from the same place before; or the model is damaged.
+        DiskError: The disk does not take it.
     """
-    model = published.find(name)
+    model = _model(name)
+    if not force and (here := published.downloaded(model.name)) is not None:
+        _check_record(here, model.name)
+        return here
+    directory = published.directory_of(model.name)
+    with exclusive(f"model-{model.name}"):
+        if not force and (here := published.downloaded(model.name)) is not None:  # another process was quicker
+            _check_record(here, model.name)
+            return here
+        with caching(directory):
+            _install(model, directory, progress, patience or Patience())
+    return directory
+
+
+def _model(name: str) -> published.Published:
+    known = published.name_of(name)
+    model = published.find(known) if known is not None else None
     if model is None:
         near = published.near(name)
         raise CheckpointError(
             f"'{name}' is not a published model that is known here."
             + (f" Did you mean {' or '.join(near)}?" if near else "")
-            + " `python -m spacy elmo info --all` lists them."
+            + " `python -m spacy elmo info` lists them."
         )
     if not model.files:
         raise CheckpointError(f"'{name}' comes with the package; there is nothing to download.")
-    directory = published.directory_of(model)
-    with exclusive(f"model-{model.name}"):
-        _undo_half_a_change(directory, _working(model))
-        if directory.is_dir() and not force:
-            _check_record(directory, model.name)
-            return directory
-        with writing(directory):
-            _install(model, directory, progress, patience or Patience())
-    return directory
-
-
-def digest(*paths: Path) -> str:
-    """The SHA-256 of files, one after the other, in hexadecimal."""
-    total = sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            while chunk := file.read(1024**2):
-                total.update(chunk)
-    return total.hexdigest()
-
-
-def _working(model: published.Published) -> Path:
-    """Where a model is made ready."""
-    return cache_directory() / "unfinished" / model.name
-
-
-def _undo_half_a_change(directory: Path, working: Path) -> None:
-    """A process may have been killed between the two renames at the end of `_install`."""
-    if (working / _OLD).exists() and not directory.exists():
-        (working / _OLD).rename(directory)
+    return model
 
 
 def _install(model: published.Published, directory: Path, progress: bool, patience: Patience) -> None:
     """Everything happens beside the directory, which changes at the end, and whole."""
-    working = _working(model)
     # What is left of a download from other addresses is of no use.
     addresses = sha256("\n".join(file.url for file in model.files).encode("utf8")).hexdigest()[:12]
-    fetched, ready = working / f"fetched-{addresses}", working / "ready"
+    working = cache_directory() / "unfinished" / model.name
+    fetched = working / f"fetched-{addresses}"
     fetched.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(ready, ignore_errors=True)
-    ready.mkdir()
     before = _read_record(directory).get("fetched", {})
     record: dict[str, Any] = {"name": model.name, "fetched": {}, "files": {}}
     for file in model.files:
-        path = fetched / file.name
-        _fetch(file, path, progress, patience)
-        record["fetched"][file.url] = _checked_digest(file, path, before, directory)
-    try:
-        _make(model, fetched, ready)
-    except DiskError:
-        raise
-    except CheckpointError as error:
-        shutil.rmtree(working)
-        urls = ", ".join(file.url for file in model.files)
-        raise CheckpointError(f"What came from {urls} is no whole model: {error}") from None
-    for path in sorted(path for path in ready.rglob("*") if path.is_file()):
-        record["files"][path.relative_to(ready).as_posix()] = digest(path)
-    (ready / RECORD_FILE).write_text(json.dumps(record, indent=2) + "\n", "utf8")
-    old = working / _OLD
-    if directory.exists():
-        shutil.rmtree(old, ignore_errors=True)
-        directory.rename(old)
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    ready.rename(directory)
+        _fetch(file, fetched / file.name, progress, patience)
+        record["fetched"][file.url] = _checked_digest(file, fetched / file.name, before, directory)
+    with new_directory(directory, overwrite=True, advice=ADVICE) as ready:
+        try:
+            _make(model, fetched, ready)
+        except CheckpointError as error:
+            shutil.rmtree(working)
+            urls = ", ".join(file.url for file in model.files)
+            raise CheckpointError(f"What came from {urls} is no whole model: {error}") from None
+        for path in sorted(path for path in ready.rglob("*") if path.is_file()):
+            record["files"][path.relative_to(ready).as_posix()] = digest(path)
+        (ready / RECORD_FILE).write_text(json.dumps(record, indent=2) + "\n", "utf8")
     shutil.rmtree(working, ignore_errors=True)
 
 
@@ -144,10 +126,9 @@ def _make(model: published.Published, fetched: Path, ready: Path) -> None:
         else:
             shutil.move(fetched / file.name, ready)
     location = locate_directory(ready)
-    if location.format != model.format:
-        raise CheckpointError(f"{ready} is a model in the format {location.format}, not {model.format}.")
-    if location.format == "allennlp":
-        allennlp.check(*location.paths)
+    if location.format.name != model.format:
+        raise CheckpointError(f"{ready} is a model in the format {location.format.name}, not {model.format}.")
+    location.format.check(location)
 
 
 def _check_record(directory: Path, name: str) -> None:

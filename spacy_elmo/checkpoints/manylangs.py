@@ -18,9 +18,11 @@ from ..bilm import BiLMConfig
 from ..bilm.config import LexiconConfig
 from ..bilm.lexicon import Lexicon
 from ..bilm.lstm import FORGET_BIAS
-from .bounds import check_counts, check_size, read_json, read_lexicon
+from ..disk import read_json
+from .bounds import check_counts, check_size, read_lexicon
 from .contents import Contents
 from .errors import CheckpointError
+from .format import Format, Location
 from .pickles import Parameters, read_parameters
 
 CONFIG_FILE = "config.json"
@@ -33,12 +35,34 @@ _PUBLISHED = ("cnn_50_100_512_4096_sample.json", "cnn_0_100_512_4096_sample.json
 _BLANK = "\u3000"
 
 
-def read(directory: Path) -> Contents:
-    """What a directory of this format holds.
+class ManyLangs(Format):
+    """See the module."""
 
-    Raises CheckpointError where a file is missing or damaged, they contradict each other, or the model is one that the
-    original does not run either.
-    """
+    name = "manylangs"
+    family = "ELMoForManyLangs"
+    parts = (TOKEN_EMBEDDER_FILE, ENCODER_FILE)
+
+    def locate(self, directory: Path) -> Location:
+        return Location(self, directory, (directory / TOKEN_EMBEDDER_FILE, directory / ENCODER_FILE))
+
+    def weights(self, location: Location) -> tuple[Path, ...]:
+        return location.paths
+
+    def read(self, location: Location) -> Contents:
+        return _read(location.directory)
+
+    def files(self, location: Location) -> tuple[Path, ...]:
+        return tuple(sorted(path for path in location.directory.iterdir() if path.is_file()))
+
+    def dtypes(self, location: Location) -> set[str]:
+        return {"float32"}
+
+
+MANYLANGS = ManyLangs()
+
+
+def _read(directory: Path) -> Contents:
+    """What a directory of this format holds, unless the model is one that the original does not run either."""
     found = {name: read_parameters(directory / name) for name in (TOKEN_EMBEDDER_FILE, ENCODER_FILE)}
     where, options = _options(directory, found)
     lexicon = _lexicon(directory, options, where)
@@ -52,7 +76,7 @@ def read(directory: Path) -> Contents:
     parameters: dict[str, Tensor] = {}
     for array in arrays:
         parameters |= array.convert(found[array.file][array.name].to(torch.float32, copy=True))
-    return Contents(config, _joined(config, parameters), lexicon)
+    return Contents(str(directory), config, _joined(config, parameters), lexicon)
 
 
 # Dimensions
@@ -125,10 +149,7 @@ def _published_options(found: Mapping[str, Parameters]) -> dict[str, Any]:
 
 
 def _json(path: Path) -> Any:
-    try:
-        return read_json(path)
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: not readable as JSON ({error}).") from None
+    return read_json(path, CheckpointError, "Fetch or copy it again.")
 
 
 def _config(options: Any, lexicon: Lexicon, where: str) -> BiLMConfig:

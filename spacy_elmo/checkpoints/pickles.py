@@ -3,6 +3,7 @@ is run, whatever a file says.
 """
 
 import re
+import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,21 +13,31 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .errors import CheckpointError
+from .errors import CheckpointError, listed
 
 # What torch's reader raises where a file is damaged, beside OSError and UnpicklingError.
 _DAMAGES = (
-    RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, MemoryError,
-    zipfile.BadZipFile, NotImplementedError, AssertionError,
+    RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, MemoryError,
+    zipfile.BadZipFile, NotImplementedError, AssertionError, struct.error, SystemError,
 )  # fmt: skip
 
 Parameters = Mapping[str, Tensor]
 
 
 def read_parameters(path: Path) -> Parameters:
-    """The arrays of a file, on the CPU.
+    """Read a file that holds parameters and nothing else, onto the CPU. No code in it is run.
 
-    Raises CheckpointError where the file is missing or damaged, or holds anything else. No code in it is run.
+    Raises:
+        CheckpointError: The file is missing or damaged, or holds anything else, or values that are not finite.
+    """
+    return as_parameters(read_dictionary(path), path)
+
+
+def read_dictionary(path: Path) -> dict[Any, Any]:
+    """Read a file that holds a dictionary, whatever is in that. No code is run.
+
+    Raises:
+        CheckpointError: The file is missing or damaged, or holds anything else.
     """
     try:
         if zipfile.is_zipfile(path):
@@ -46,9 +57,24 @@ def read_parameters(path: Path) -> Parameters:
     except _DAMAGES as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise CheckpointError(f"{path}: not a whole file of torch's ({reason}). Fetch it again.") from None
-    if not isinstance(values, dict) or not all(_is_parameter(*item) for item in values.items()):
-        raise CheckpointError(f"{path}: not the parameters of a model, which are floating point arrays with names.")
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{path}: {_OTHER}")
     return values
+
+
+def as_parameters(values: Mapping[Any, Any], path: Path) -> Parameters:
+    """Values that were read of a file, as parameters. Raises CheckpointError where they are not."""
+    if not all(_is_parameter(*item) for item in values.items()):
+        raise CheckpointError(f"{path}: {_OTHER}")
+    if broken := [name for name, tensor in values.items() if not torch.isfinite(tensor).all()]:
+        raise CheckpointError(
+            f"{path}: {listed(broken)} {'hold' if len(broken) > 1 else 'holds'} values that are not finite numbers. "
+            f"The file is damaged, or its training has failed. Fetch it again."
+        )
+    return values
+
+
+_OTHER = "not the parameters of a model, which are floating point arrays with names."
 
 
 def _check_stored(path: Path) -> None:

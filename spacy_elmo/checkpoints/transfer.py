@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
-from .cache import Output, writing
+from .cache import Output, caching
 from .errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _receive(session: "Session", part: _Part, size: int | None, patience: Patien
                 f"{part.url}: the server's file has {total:,} bytes, "
                 + (f"but {size:,} are expected." if size is not None else f"more than the {MAX_BYTES:,} of any model.")
             )
-        with writing(part.path):
+        with caching(part.path):
             _check_space(part.path, (wanted or 0) - start)
             part.note(_mark(response), total)
         bar.total, bar.n = wanted, start

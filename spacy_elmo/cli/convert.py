@@ -46,31 +46,15 @@ def convert(
       python -m spacy elmo convert ./142.zip ./elmo_de --to native
     """
     with failing():
-        from ..checkpoints import allennlp, load_located, native
-        from ..checkpoints.source import locate
+        from .. import checkpoints
         from ..language import metadata
 
-        location = locate(source_of(source, weights))
-        directory = location.directory
-        _check_target(target)
-        words = metadata.read_vocabulary(directory) if to is Format.allennlp else None
-        bilm = load_located(location, device="cpu")
-        if to is Format.allennlp:
-            allennlp.write(bilm, target, dtype=dtype.value, overwrite=overwrite, vocabulary=words)
-        else:
-            native.write(bilm, target, dtype=dtype.value, overwrite=overwrite)
+        location = checkpoints.locate(source_of(source, weights))
+        words = metadata.read_vocabulary(location.directory) if to is Format.allennlp else None
+        done = checkpoints.convert(location, target, to.value, dtype=dtype.value, overwrite=overwrite, vocabulary=words)
     msg.good(f"Wrote {target}")
     taken = {metadata.VOCABULARY_FILE} if words is not None else set()
-    if left := [path.name for path in metadata.present(directory) if path.name not in taken]:
+    if left := [path.name for path in done.left if path.name not in taken]:
         msg.info(f"Left behind: {', '.join(left)}. Vectors do not need them.")
-    for limit in allennlp.limits(bilm.config) if to is Format.allennlp else []:
+    for limit in done.limits:
         msg.warn(f"AllenNLP itself cannot use this model. {limit}")
-
-
-def _check_target(directory: Path) -> None:
-    """A converted model beside another one's softmax would look like a model that can go on training."""
-    from ..disk import TakenError
-    from ..language import metadata
-
-    for path in metadata.present(directory):
-        raise TakenError(f"{path} is part of a model that was trained here; choose another directory.")

@@ -1,7 +1,7 @@
 """`python -m spacy elmo info`: what a model is made of, and which models there are."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,79 +13,67 @@ from .failing import failing
 from .source import SOURCE_HELP, WeightsOption, source_of
 
 if TYPE_CHECKING:
-    from ..bilm import BiLM
-    from ..checkpoints import Location, Source
+    from ..checkpoints import Source
     from ..checkpoints.published import Published
 
 # Parts of a model: that of one without a lexicon, and of one with.
 _WORD_ENCODERS = ("char_cnn", "lexicon_encoder")
-_FAMILIES = {"native": "bilm-tf", "allennlp": "bilm-tf", "manylangs": "ELMoForManyLangs"}
 
 
 def info(
-    source: Annotated[str | None, typer.Argument(metavar="SOURCE", help=SOURCE_HELP, show_default=False)] = None,
+    source: Annotated[str | None, typer.Argument(metavar="[SOURCE]", help=SOURCE_HELP, show_default=False)] = None,
     weights: WeightsOption = None,
-    show_all: Annotated[bool, typer.Option("--all", help="List the models that have a name, instead")] = False,
+    show_all: Annotated[
+        bool, typer.Option("--all", help="List the models that have a name, as without SOURCE")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs")] = False,
 ) -> None:
-    """Show what a model is made of. That is its dimensions, its parameters by part, its files, what is known of its
-    languages and licence and, where it was trained here, its vocabulary's size and the facts of its training. A model
-    that is shown is whole. Of a published model that was not downloaded, show what the catalogue says.
+    """Show what a model is made of, or, without SOURCE, which models have a name. That is its dimensions, its
+    parameters by part, its files, what is known of its languages and licence and, where it was trained here, its
+    vocabulary's size and the facts of its training. A model that is shown is whole. Of a published model that was not
+    downloaded, show what the catalogue says.
 
     \b
     Examples:
       python -m spacy elmo info en_elmo_sm
-      python -m spacy elmo info --all
+      python -m spacy elmo info
       python -m spacy elmo info ./my_elmo --json
       python -m spacy elmo info ./elmo.zip
+      python -m spacy elmo info ./my_pipeline
       python -m spacy elmo info ./small_options.json --weights ./small_weights.hdf5
     """
-    if (source is None) is not show_all:
+    if show_all and source is not None:
         raise typer.BadParameter("Give either a SOURCE or --all.")
     with failing():
         if source is None:
             _list(as_json)
             return
         absent = _absent(source_of(source, weights))
-        facts = asdict(absent) if absent else describe(source_of(source, weights))
+        facts = asdict(absent) if absent else facts_of(source_of(source, weights))
         if as_json:
             print(json.dumps(facts, indent=2))
         elif absent:
             msg.divider(f"ELMo model {source}")
             msg.table(list(_catalogue_rows(facts)))
-            msg.info(f"It is not on this machine. Fetch it with: python -m spacy elmo download {source}")
+            msg.info(f"It is not on this machine. Fetch it with: python -m spacy elmo download {absent.name}")
         else:
             _show(source, facts)
 
 
-def describe(source: "Source") -> dict[str, Any]:
-    """The facts of a model, JSON-ready.
+def facts_of(source: "Source") -> dict[str, Any]:
+    """The facts of a model, JSON-ready: of the biLM, of what lies beside it, and of the catalogue.
 
-    Raises CheckpointError where it cannot be loaded, or what lies beside it cannot be read.
+    Raises:
+        CheckpointError: It cannot be loaded, or what lies beside it cannot be read.
     """
-    from ..checkpoints import load_located
-    from ..checkpoints.download import digest
-    from ..checkpoints.published import find
-    from ..checkpoints.source import locate
+    from ..checkpoints import describe, locate
+    from ..checkpoints.published import find, name_of
     from ..language import metadata
 
     location = locate(source)
-    bilm = load_located(location, device="cpu")
-    files = [*_files(location), *metadata.present(location.directory)]
-    facts = {
-        "format": location.format,
-        "family": _FAMILIES["native" if bilm.lexicon is None else "manylangs"],
-        "dtype": ", ".join(sorted(_dtypes(location))),
-        "width": bilm.config.width,
-        "layers": bilm.config.n_layers + 1,
-        "config": bilm.config.to_dict(),
-        "parameters": _parameters(bilm),
-        "sha256": digest(*location.weights),
-        "files": {str(path): path.stat().st_size for path in files},
-    }
-    if bilm.lexicon is not None:
-        facts["lexicon"] = {name: len(entries or ()) for name, entries in vars(bilm.lexicon).items()}
-    if isinstance(source, str) and (model := find(source)) is not None:
+    facts = describe(location)
+    facts["files"] |= {str(path): path.stat().st_size for path in metadata.present(location.directory)}
+    if isinstance(source, str) and (model := find(name_of(source) or "")) is not None:
         facts |= {key: getattr(model, key) for key in ("languages", "licence", "tokenisation", "caveats", "pages")}
     if (words := metadata.read_vocabulary(location.directory)) is not None:
         facts["vocabulary_size"] = len(words)
@@ -96,17 +84,18 @@ def describe(source: "Source") -> dict[str, Any]:
 
 def _absent(source: "Source") -> "Published | None":
     """The published model that a source means, if it is not on this machine."""
-    from ..checkpoints.published import directory_of, find
+    from ..checkpoints.published import downloaded, find, name_of
 
-    model = find(source) if isinstance(source, str) else None
-    return model if model is not None and model.files and not directory_of(model).is_dir() else None
+    model = find(name_of(source) or "") if isinstance(source, str) else None
+    return model if model is not None and model.files and downloaded(model.name) is None else None
 
 
 def _list(as_json: bool) -> None:
-    from ..checkpoints.published import catalogue, directory_of
+    from ..checkpoints.published import catalogue, downloaded
 
     models = [
-        {**asdict(model), "here": not model.files or directory_of(model).is_dir()} for model in catalogue().values()
+        {**asdict(model), "here": not model.files or downloaded(model.name) is not None}
+        for model in catalogue().values()
     ]
     if as_json:
         print(json.dumps(models, indent=2))
@@ -122,7 +111,7 @@ def _summary(model: dict[str, Any]) -> tuple[str, ...]:
     return (
         model["name"],
         ", ".join(model["languages"]),
-        _FAMILIES[model["format"]],
+        _family(model["format"]),
         _number(model["layers"]),
         _number(model["width"]),
         _number(model["parameters"]),
@@ -131,51 +120,16 @@ def _summary(model: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
+def _family(format: str) -> str:
+    from ..checkpoints.formats import named
+
+    found = named(format)
+    assert found is not None  # the catalogue was checked
+    return found.family
+
+
 def _number(value: int | None) -> str:
     return "?" if value is None else f"{value:,}"
-
-
-def _files(location: "Location") -> Iterable[Path]:
-    from ..checkpoints import native
-
-    if location.format == "native":
-        paths = (location.directory / name for name in (native.CONFIG_FILE, native.LEXICON_FILE))
-        return (*filter(Path.exists, paths), *location.weights)
-    if location.format == "allennlp":
-        return location.paths
-    return sorted(path for path in location.directory.iterdir() if path.is_file())
-
-
-def _dtypes(location: "Location") -> set[str]:
-    if location.format == "native":
-        return _safetensors_dtypes(*location.weights)
-    return _hdf5_dtypes(*location.weights) if location.format == "allennlp" else {"float32"}
-
-
-def _parameters(bilm: "BiLM") -> dict[str, int]:
-    parts = {
-        _WORD_ENCODERS[bilm.lexicon is not None]: bilm.word_encoder,
-        "forward_lstms": bilm.forward_layers,
-        "backward_lstms": bilm.backward_layers,
-        "total": bilm,
-    }
-    return {name: sum(parameter.numel() for parameter in part.parameters()) for name, part in parts.items()}
-
-
-def _safetensors_dtypes(path: Path) -> set[str]:
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as file:
-        return {str(file.get_tensor(name).dtype).removeprefix("torch.") for name in file.keys()}  # noqa: SIM118
-
-
-def _hdf5_dtypes(path: Path) -> set[str]:
-    import h5py
-
-    dtypes: set[str] = set()
-    with h5py.File(path, "r") as file:
-        file.visititems(lambda _, item: dtypes.add(str(item.dtype)) if hasattr(item, "dtype") else None)
-    return dtypes
 
 
 def _show(source: str, facts: dict[str, Any]) -> None:
@@ -214,6 +168,8 @@ def _rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield f"  {word_encoder.replace('_cnn', ' CNN').replace('_', ' ')}", f"{parameters[word_encoder]:,}"
     yield "  forward LSTMs", f"{parameters['forward_lstms']:,}"
     yield "  backward LSTMs", f"{parameters['backward_lstms']:,}"
+    if "ignored" in facts:
+        yield "Not read", ", ".join(facts["ignored"])
     if "vocabulary_size" in facts:
         yield "Vocabulary", f"{facts['vocabulary_size']:,} words"
     yield from _catalogue_rows({key: facts.get(key) for key in _CATALOGUED})
@@ -235,7 +191,7 @@ _CATALOGUED = ("languages", "licence", "tokenisation", "caveats", "pages")
 
 def _catalogue_rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if "format" in facts:
-        yield "Family", _FAMILIES[facts["format"]]
+        yield "Family", _family(facts["format"])
         yield "Vectors", f"{_number(facts['layers'])} layers, {_number(facts['width'])} wide"
         yield "Parameters", _number(facts["parameters"])
         for file in facts["files"]:

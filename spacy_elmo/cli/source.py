@@ -8,7 +8,10 @@ import typer
 if TYPE_CHECKING:
     from ..checkpoints import Source
 
-SOURCE_HELP = "A model's name (en_elmo_sm, or one you downloaded); a directory, an archive, or a file of the model"
+SOURCE_HELP = (
+    "A model's name (en_elmo_sm, or one you downloaded); a directory, an archive, or a file of the model; a saved or "
+    "installed pipeline"
+)
 SourceArgument = Annotated[str, typer.Argument(metavar="SOURCE", help=SOURCE_HELP, show_default=False)]
 WeightsOption = Annotated[
     Path | None,

@@ -11,7 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from .errors import TakenError, writing
+from .errors import ADVICE, TakenError, writing
 from .file import sync
 from .leftovers import aside, hidden, settle, sweep, turn
 
@@ -22,7 +22,7 @@ _NO_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
 
 
 @contextmanager
-def new_directory(path: str | PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
+def new_directory(path: str | PathLike[str], *, overwrite: bool = False, advice: str = ADVICE) -> Iterator[Path]:
     """Build a directory aside, which takes its name at the end of the `with` block, whole: see the promise of this
     package. Where the block raises an error, nothing of it remains.
 
@@ -30,19 +30,20 @@ def new_directory(path: str | PathLike[str], *, overwrite: bool = False) -> Iter
         path: The name. Where it is a link to a directory, that directory is replaced. Its parents are made where they
             are missing.
         overwrite: Replace a directory that is there. An empty one is always replaced.
+        advice: What to do where the disk does not take it, as the end of the message.
 
     Yields:
         The empty directory to fill.
 
     Raises:
-        TakenError: A file is there; or a directory that is not empty, and `overwrite` is false. Before the block
-            runs, or at its end where it came to be meanwhile.
+        TakenError: A file or the current directory is there; or a directory that is not empty, and `overwrite` is
+            false. Before the block runs, or at its end where it came to be meanwhile.
         DiskError: The disk does not take it.
     """
     target = Path(path).resolve()
     settle(target)
     _check_target(target, overwrite)
-    with writing(target), aside(target, Path.mkdir) as unfinished:
+    with writing(target, advice), aside(target, Path.mkdir) as unfinished:
         yield unfinished
         _sync_all(unfinished)
         with turn(target.parent):
@@ -53,6 +54,8 @@ def new_directory(path: str | PathLike[str], *, overwrite: bool = False) -> Iter
 
 
 def _check_target(target: Path, overwrite: bool) -> None:
+    if target.is_dir() and target.samefile(os.curdir):
+        raise TakenError(f"{target} is the current directory, which cannot be replaced; choose another name.")
     if target.exists() and not target.is_dir():
         raise TakenError(f"{target} is a file, and a directory is to be written; choose another name.")
     if not overwrite and target.is_dir() and any(target.iterdir()):

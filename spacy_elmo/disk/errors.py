@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import ElmoError
 
-_ADVICE = "Free some space, or choose another place; what was there before is unchanged."
+ADVICE = "Free some space, or choose another place; what was there before is unchanged."
 
 
 class DiskError(ElmoError, OSError):
@@ -19,7 +19,7 @@ class TakenError(ElmoError, FileExistsError):
 
 
 @contextmanager
-def writing(path: Path, advice: str = _ADVICE) -> Iterator[None]:
+def writing(path: Path, advice: str = ADVICE) -> Iterator[None]:
     """Turn faults of the disk into errors that say what to do.
 
     Args:

@@ -5,24 +5,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import DiskError, writing
+from .errors import ADVICE, DiskError, writing
 
 
 @contextmanager
-def lock(path: Path, what: str, *, wait: bool = False) -> Iterator[None]:
+def lock(path: Path, what: str, *, wait: bool = False, advice: str = ADVICE) -> Iterator[None]:
     """Have something for oneself, among processes and threads. The system frees the lock of a process that dies.
 
     Args:
         path: The lock's file, made where it is missing. It may stay.
         what: What is locked, for the message: "the run in OUT".
         wait: Wait for others instead of raising an error.
+        advice: What to do where the file cannot be made, as the end of the message.
 
     Raises:
         DiskError: Another one has it, and `wait` is false; or the file cannot be made.
     """
     from filelock import FileLock, Timeout  # slow to import, and most who read need none
 
-    with writing(path):
+    with writing(path, advice):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.open("a").close()  # so that the umask has a say in its permissions, and others may lock it too
         held = FileLock(path, mode=stat.S_IMODE(path.stat().st_mode))

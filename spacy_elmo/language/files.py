@@ -9,9 +9,10 @@ import torch
 from safetensors import SafetensorError
 from thinc.api import Config
 
-from ..checkpoints import CheckpointError, Source, load_located, save_bilm
-from ..checkpoints.native import serialize_parameters
+from ..checkpoints import CheckpointError, Source, load_located
+from ..checkpoints.native import NATIVE
 from ..checkpoints.source import locate
+from ..checkpoints.tensors import serialize_parameters
 from ..disk import new_directory
 from .metadata import CONFIG_FILE, SOFTMAX_FILE, TRAINING_FILE, VOCABULARY_FILE, read_vocabulary
 from .model import LanguageModel
@@ -34,7 +35,8 @@ def save_language_model(
         DiskError: The disk does not take it. What stood there before stays.
     """
     with new_directory(directory, overwrite=True) as unfinished:
-        save_bilm(model.bilm, unfinished, dtype=dtype)
+        for name, content in NATIVE.serialize(model.bilm, dtype).items():
+            (unfinished / name).write_bytes(content)
         (unfinished / SOFTMAX_FILE).write_bytes(serialize_parameters(model.softmax, dtype))
         _write_json(unfinished / VOCABULARY_FILE, model.vocabulary)
         _write_json(unfinished / TRAINING_FILE, facts)

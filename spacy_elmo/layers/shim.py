@@ -6,22 +6,13 @@ import os
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
-import srsly
 import torch
 from thinc.api import Optimizer, get_torch_default_device, torch2xp, xp2torch
 from thinc.shims import Shim
 
 from ..bilm import BiLM
 from ..checkpoints import Source, load_bilm
-from ..checkpoints.contents import Contents
-from ..checkpoints.native import (
-    config_values,
-    parse_config,
-    parse_lexicon,
-    parse_parameters,
-    serialize_lexicon,
-    serialize_parameters,
-)
+from ..checkpoints.message import pack, unpack
 from .types import Array
 
 # Thinc types the arrays of these by their number of dimensions, which is not known here.
@@ -100,21 +91,11 @@ class BiLMShim(Shim):
             self._model.to(f"cuda:{device_id}" if device_type == "gpu" else "cpu")
 
     def to_bytes(self) -> bytes:
-        """The whole biLM, so that what is saved needs no other file: the native format's files as one message."""
-        bilm = self.bilm
-        message = {"config": config_values(bilm.config), "parameters": serialize_parameters(bilm)}
-        if bilm.lexicon is not None:
-            message["lexicon"] = serialize_lexicon(bilm.lexicon)
-        return srsly.msgpack_dumps(message)
+        """The whole biLM, so that what is saved needs no other file."""
+        return pack(self.bilm)
 
     def from_bytes(self, data: bytes) -> "BiLMShim":
-        message = srsly.msgpack_loads(data)
-        where = "the serialized biLM"
-        config = parse_config(message["config"], where)
-        lexicon = None if config.lexicon is None else parse_lexicon(config, message["lexicon"], where)
-        parameters = parse_parameters(config, message["parameters"], where, lexicon)
-        bilm = Contents(config, parameters, lexicon).bilm(self.cfg["precision"])
-        self._model = bilm.to(get_torch_default_device())
+        self._model = unpack(data).bilm(self.cfg["precision"]).to(get_torch_default_device())
         return self
 
     def copy(self) -> "BiLMShim":

@@ -238,7 +238,6 @@ def test_a_dataset_that_holds_no_numbers(tmp_path: Path) -> None:
     [
         ("lstm", "projection_dim"),
         ("lstm", "dim"),
-        ("lstm", "n_layers"),
         ("char_cnn", "filters"),
         ("char_cnn", "embedding"),
         ("char_cnn", "max_characters_per_token"),

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spacy_elmo import BiLM, BiLMConfig, CheckpointError, load_bilm, save_bilm
-from spacy_elmo.checkpoints import allennlp
+from spacy_elmo.checkpoints.allennlp import ALLENNLP
 from tests.checkpoints.test_allennlp import OPTIONS, WEIGHTS, write_pair
 from tests.conftest import TINY, random_bilm, shared
 from tests.reference.numpy_elmo import NumpyELMo, weight_shapes
@@ -156,11 +156,11 @@ def test_the_same_model_gives_the_same_bytes(tmp_path: Path, tiny_bilm: BiLM) ->
 def test_a_file_written_and_then_robbed_or_stuffed_is_refused(tmp_path: Path, tiny_bilm: BiLM) -> None:
     save_bilm(tiny_bilm, tmp_path, format="allennlp")
     with h5py.File(tmp_path / "weights.hdf5", "a") as file:
-        file["softmax/W"] = np.zeros(3)
-    with pytest.raises(CheckpointError, match=r"does not speak of: softmax/W\."):
+        file["decoder/W"] = np.zeros(3)
+    with pytest.raises(CheckpointError, match=r"does not speak of: decoder/W\."):
         load_bilm(tmp_path)
     with h5py.File(tmp_path / "weights.hdf5", "a") as file:
-        del file["softmax"], file["CNN_proj/b_proj"]
+        del file["decoder"], file["CNN_proj/b_proj"]
     with pytest.raises(CheckpointError, match=r"the datasets CNN_proj/b_proj are missing"):
         load_bilm(tmp_path)
 
@@ -256,7 +256,7 @@ def test_an_unknown_format_is_refused(tmp_path: Path, tiny_bilm: BiLM) -> None:
 
 
 def write(bilm: BiLM, directory: Path, words: list[str], overwrite: bool = False) -> Path:
-    return allennlp.write(bilm, directory, dtype="float32", overwrite=overwrite, vocabulary=words)
+    return save_bilm(bilm, directory, format="allennlp", overwrite=overwrite, vocabulary=words)
 
 
 def test_the_vocabulary_is_one_word_a_line(tmp_path: Path, tiny_bilm: BiLM) -> None:
@@ -300,6 +300,6 @@ def test_the_vocabulary_is_overwritten_only_when_asked(tmp_path: Path, tiny_bilm
 )
 def test_limits_are_named(changes: dict[str, Any], words: list[str]) -> None:
     config = BiLMConfig(**{**TINY.to_dict(), "max_characters": 50, **changes})
-    limits = allennlp.limits(config)
+    limits = ALLENNLP.limits(config)
     assert len(limits) == len(words)
     assert all(word in limit for word, limit in zip(words, limits, strict=True))

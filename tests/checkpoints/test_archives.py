@@ -16,6 +16,7 @@ from spacy_elmo import BiLM, CheckpointError, load_bilm, save_bilm
 from spacy_elmo.checkpoints import archives
 from spacy_elmo.checkpoints.archives import unpack, unpacked
 from spacy_elmo.checkpoints.source import locate
+from spacy_elmo.disk import DiskError
 from tests.checkpoints.test_allennlp import OPTIONS, WEIGHTS, write_pair
 
 Files = dict[str, bytes]
@@ -88,7 +89,7 @@ def test_an_archive_of_a_native_model(tmp_path: Path, tiny_bilm: BiLM, ending: s
 def test_an_archive_of_a_manylangs_model(tmp_path: Path) -> None:
     names = ["de.model/token_embedder.pkl", "de.model/encoder.pkl", "de.model/config.json", "de.model/char.dic"]
     location = locate(write_archive(tmp_path / "142.zip", dict.fromkeys(names, b"x")))
-    assert (location.format, location.directory.name) == ("manylangs", "de.model")
+    assert (location.format.name, location.directory.name) == ("manylangs", "de.model")
 
 
 def test_what_is_not_the_models_stays_out(tmp_path: Path) -> None:
@@ -151,7 +152,7 @@ def test_processes_at_once_see_whole_models(tmp_path: Path) -> None:
 def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_archive(tmp_path / "a.zip", {"a": b"1"})
     monkeypatch.setenv("SPACY_ELMO_CACHE", str(path / "below"))
-    with pytest.raises(CheckpointError, match=r"could not be written .*SPACY_ELMO_CACHE"):
+    with pytest.raises(DiskError, match=r"could not be written .*SPACY_ELMO_CACHE"):
         unpacked(path)
 
 

@@ -10,6 +10,7 @@ import spacy
 
 from spacy_elmo import CheckpointError, download_model, load_bilm
 from spacy_elmo.checkpoints.transfer import Patience
+from spacy_elmo.disk import DiskError
 from tests.checkpoints.server import Server, cut_after, good, length_of, status
 from tests.checkpoints.test_allennlp import OPTIONS, WEIGHTS, write_pair
 from tests.checkpoints.test_archives import write_archive
@@ -47,7 +48,7 @@ def download(name: str, force: bool = False) -> Path:
 
 
 def message_of(name: str, force: bool = False) -> str:
-    with pytest.raises(CheckpointError) as error:
+    with pytest.raises((CheckpointError, DiskError)) as error:
         download(name, force)
     return str(error.value)
 
@@ -103,7 +104,7 @@ def test_the_component_takes_its_name(catalogue: Path) -> None:
     assert nlp("A river").tensor.shape == (2, 2 * OPTIONS["lstm"]["projection_dim"])
 
 
-@pytest.mark.parametrize(("name", "words"), [("our-par", "our-pair"), ("orignal", "original"), ("zzz", "info --all")])
+@pytest.mark.parametrize(("name", "words"), [("our-par", "our-pair"), ("orignal", "original"), ("zzz", "elmo info")])
 def test_an_unknown_name(name: str, words: str, catalogue: Path) -> None:
     message = message_of(name)
     assert f"'{name}' is not a published model" in message
@@ -201,7 +202,7 @@ def test_what_is_no_model_does_not_stay(catalogue: Path, server: Server, cache: 
         message = message_of(name)
         assert f"What came from {server.url(PAIR[0] if name == 'our-pair' else path)}" in message
         assert "is no whole model" in message
-        assert not (cache / "models").exists()
+        assert not list((cache / "models").iterdir())
         assert names_in(cache / "unfinished") == []
     server.files[path] = whole
     download(name)
@@ -245,9 +246,10 @@ def test_a_failed_update_leaves_the_old_model(catalogue: Path, server: Server) -
 
 def test_a_change_that_was_killed_half_way_is_undone(catalogue: Path, server: Server, cache: Path) -> None:
     directory = download("our-pair")
-    (cache / "unfinished" / "our-pair").mkdir()
-    directory.rename(cache / "unfinished" / "our-pair" / "old")
+    directory.rename(cache / "models" / ".our-pair.0123abcd.old")
     asked(server)
+    assert load_bilm("our-pair", device="cpu")
+    directory.rename(cache / "models" / ".our-pair.0123abcd.old")
     assert download("our-pair") == directory
     assert asked(server) == []
 

@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 
 from spacy_elmo import BiLM, BiLMConfig, CheckpointError, load_bilm, save_bilm
-from spacy_elmo.checkpoints import native
+from spacy_elmo.checkpoints import native, tensors
 from tests.conftest import TINY, random_bilm
 
 SENTENCES = [["The", "cat", "sat"], ["naïve"], []]
@@ -89,7 +89,7 @@ def test_float16_round_trip_is_exact_but_for_rounding(tmp_path: Path, tiny_bilm:
 def test_bytes_round_trip_is_exact(tiny_bilm: BiLM) -> None:
     config = native.parse_config(json.loads(json.dumps(native.config_values(tiny_bilm.config))), "here")
     assert config == tiny_bilm.config
-    parameters = native.parse_parameters(config, native.serialize_parameters(tiny_bilm), "here")
+    parameters = tensors.parse_parameters(config, tensors.serialize_parameters(tiny_bilm), "here")
     assert set(parameters) == set(tiny_bilm.state_dict())
     for name, tensor in tiny_bilm.state_dict().items():
         assert torch.equal(parameters[name], tensor), name
@@ -224,13 +224,13 @@ def test_a_directory_without_its_config(directory: Path) -> None:
     (directory / "config.json").unlink()
     message = message_of(directory)
     assert f"{directory / 'config.json'}: no such file" in message
-    assert f"the model in {directory} is incomplete" in message
+    assert f"The model in {directory} is incomplete" in message
 
 
 @pytest.mark.parametrize("content", [b"", b'{"format": "spacy-elmo",', b"\xff\xfe{}", b"\x80\x02}q\x00."])
 def test_a_config_that_is_not_json(directory: Path, content: bytes) -> None:
     (directory / "config.json").write_bytes(content)
-    assert f"{directory / 'config.json'}: not valid JSON" in message_of(directory)
+    assert f"{directory / 'config.json'}: not readable as JSON" in message_of(directory)
 
 
 def change_config(directory: Path, change: Callable[[dict[str, Any]], Any]) -> str:
@@ -309,9 +309,9 @@ def test_weights_cut_short(directory: Path, n_bytes: int) -> None:
 
 @pytest.mark.parametrize("n_bytes", [0, 4, 8, 100, -1])
 def test_bytes_cut_short(tiny_bilm: BiLM, n_bytes: int) -> None:
-    data = native.serialize_parameters(tiny_bilm)[:n_bytes]
+    data = tensors.serialize_parameters(tiny_bilm)[:n_bytes]
     with pytest.raises(CheckpointError, match="here: not whole safetensors data"):
-        native.parse_parameters(tiny_bilm.config, data, "here")
+        tensors.parse_parameters(tiny_bilm.config, data, "here")
 
 
 def test_a_directory_in_the_place_of_the_weights(directory: Path) -> None:
@@ -339,7 +339,7 @@ def test_every_wrong_parameter_is_named_with_its_shapes(directory: Path) -> None
 def test_bytes_of_another_model(tiny_bilm: BiLM) -> None:
     other = random_bilm(BiLMConfig(**{**TINY.to_dict(), "n_layers": 1}))
     with pytest.raises(CheckpointError, match=r"there does not hold .* missing: backward_layers\.1\.bias \(40,\)"):
-        native.parse_parameters(tiny_bilm.config, native.serialize_parameters(other), "there")
+        tensors.parse_parameters(tiny_bilm.config, tensors.serialize_parameters(other), "there")
 
 
 # Pickles
@@ -387,5 +387,5 @@ def test_a_renamed_torch_file_of_the_right_parameters_is_refused(
 def test_pickles_as_bytes_are_refused_unread(tmp_path: Path, tiny_bilm: BiLM) -> None:
     trap = tmp_path / "trap"
     with pytest.raises(CheckpointError, match="here: not whole safetensors data"):
-        native.parse_parameters(tiny_bilm.config, pickle.dumps(MakesDirectory(trap), protocol=2), "here")
+        tensors.parse_parameters(tiny_bilm.config, pickle.dumps(MakesDirectory(trap), protocol=2), "here")
     assert not trap.exists()

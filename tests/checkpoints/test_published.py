@@ -94,10 +94,10 @@ def test_near_names(typed: str, meant: str | None) -> None:
 
 def test_a_model_lies_in_the_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = catalogue()["original"]
-    assert directory_of(model) == cache / "models" / "original"
+    assert directory_of(model.name) == cache / "models" / "original"
     monkeypatch.delenv("SPACY_ELMO_CACHE")
     monkeypatch.setenv("HOME", str(cache))
-    assert directory_of(model) == cache / ".cache" / "spacy-elmo" / "models" / "original"
+    assert directory_of(model.name) == cache / ".cache" / "spacy-elmo" / "models" / "original"
 
 
 # Catalogues of one's own
@@ -130,6 +130,11 @@ def test_a_catalogue_of_ones_own_goes_before(own: Path) -> None:
     assert find("5.5B") is not None
 
 
+_WRONG = (
+    r"catalogue\.json: (not a catalogue of models|not readable as JSON|no such file).*SPACY_ELMO_CATALOGUE names it"
+)
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -148,8 +153,8 @@ def test_a_catalogue_of_ones_own_goes_before(own: Path) -> None:
 )
 def test_what_is_no_catalogue_is_named(own: Path, content: str) -> None:
     own.write_text(content, "utf8")
-    with pytest.raises(CheckpointError, match=r"catalogue\.json: not a catalogue of models"):
+    with pytest.raises(CheckpointError, match=_WRONG):
         catalogue()
     own.unlink()
-    with pytest.raises(CheckpointError, match=r"catalogue\.json: not a catalogue of models"):
+    with pytest.raises(CheckpointError, match=_WRONG):
         find("small")

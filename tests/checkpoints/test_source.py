@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from spacy_elmo import BiLM, CheckpointError, load_bilm, save_bilm
-from spacy_elmo.checkpoints import embedded_models, published
-from spacy_elmo.checkpoints.source import Location, locate
+from spacy_elmo.checkpoints import Location, embedded_models, locate, published
+from spacy_elmo.checkpoints.allennlp import ALLENNLP
+from spacy_elmo.checkpoints.manylangs import MANYLANGS
 from tests.checkpoints.test_allennlp import OPTIONS, WEIGHTS, write_pair
 
 
@@ -97,7 +98,7 @@ def test_the_names_of_published_pairs(tmp_path: Path, names: tuple[str, str], gi
     for name in ("meta.json", "vocab.txt", "vocab.txt.gz", "README"):
         (tmp_path / name).write_bytes(b"{}")
     source = tmp_path if given is None else pair[given]
-    assert locate(source) == Location("allennlp", tmp_path, tuple(pair))
+    assert locate(source) == Location(ALLENNLP, tmp_path, tuple(pair))
     assert_allennlp(load_bilm(source, device="cpu"))
 
 
@@ -124,7 +125,7 @@ def test_a_directory_with_one_directory_of_a_model(tmp_path: Path) -> None:
     pair = write_named_pair(tmp_path / "inner", PAIRS[0])
     (tmp_path / "README").touch()
     (tmp_path / "empty").mkdir()
-    assert locate(tmp_path) == Location("allennlp", tmp_path / "inner", tuple(pair))
+    assert locate(tmp_path) == Location(ALLENNLP, tmp_path / "inner", tuple(pair))
     write_named_pair(tmp_path / "second", PAIRS[0])
     assert "holds several models: inner, second. Name one." in message_of(tmp_path)
 
@@ -133,7 +134,7 @@ def test_a_directory_with_one_directory_of_a_model(tmp_path: Path) -> None:
 def test_a_manylangs_directory_is_known_by_its_files(tmp_path: Path, held: list[str]) -> None:
     for name in [*held, "config.json", "char.dic", "word.dic"]:
         (tmp_path / name).touch()
-    location = Location("manylangs", tmp_path, (tmp_path,))
+    location = Location(MANYLANGS, tmp_path, (tmp_path / "token_embedder.pkl", tmp_path / "encoder.pkl"))
     assert locate(tmp_path) == locate(tmp_path / held[0]) == location
     assert location.weights == (tmp_path / "token_embedder.pkl", tmp_path / "encoder.pkl")
 
@@ -166,10 +167,10 @@ def test_a_published_name_goes_before_a_directory(tmp_path: Path, monkeypatch: p
         assert_allennlp(load_bilm(source, device="cpu"))
     model = published.find("small")
     assert model is not None
-    directory = published.directory_of(model)
+    directory = published.directory_of(model.name)
     directory.parent.mkdir(parents=True)
     pair = write_named_pair(directory, PAIRS[1])
-    assert locate("small") == locate("elmo-small") == Location("allennlp", directory, tuple(pair))
+    assert locate("small") == locate("elmo-small") == Location(ALLENNLP, directory, tuple(pair))
 
 
 # Sources that do not

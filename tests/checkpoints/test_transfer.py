@@ -8,6 +8,7 @@ from tqdm import tqdm
 from spacy_elmo import CheckpointError
 from spacy_elmo.checkpoints import transfer
 from spacy_elmo.checkpoints.transfer import Patience, fetch, redirected
+from spacy_elmo.disk import DiskError
 from tests.checkpoints.server import (
     Answer,
     Handler,
@@ -41,7 +42,7 @@ def fetched(server: Server, target: Path, *answers: Answer, size: int | None = N
 
 
 def message_of(server: Server, target: Path, *answers: Answer, size: int | None = None, path: str = "/file") -> str:
-    with pytest.raises(CheckpointError) as error:
+    with pytest.raises((CheckpointError, DiskError)) as error:
         fetched(server, target, *answers, size=size, path=path)
     assert not target.exists()
     return str(error.value)

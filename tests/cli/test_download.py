@@ -43,7 +43,7 @@ def test_download_and_use(tmp_path: Path, server: Server, environment: dict[str,
 
 def test_faults_are_messages(server: Server, environment: dict[str, str]) -> None:
     result = elmo("download", "our-par", environment=environment)
-    assert_fails(result, "'our-par' is not a published model", "Did you mean our-pair", "info --all")
+    assert_fails(result, "'our-par' is not a published model", "Did you mean our-pair", "elmo info")
     assert_fails(elmo("download", "en_elmo_sm", environment=environment), "comes with the package")
     server.files.clear()
     assert_fails(elmo("download", "our-zip", environment=environment), "/7.zip: the server answers 404")

@@ -191,9 +191,14 @@ def test_the_list_of_models(tmp_path: Path) -> None:
     assert rows["nlpl-217"] == ["nlpl-217", "no", "bilm-tf", "3", "?", "?", "not", "known"]
 
 
-@pytest.mark.parametrize("arguments", [[], ["en_elmo_sm", "--all"]])
-def test_a_source_or_all(arguments: list[str]) -> None:
-    result = elmo("info", *arguments)
+def test_without_a_source_models_are_listed(tmp_path: Path) -> None:
+    result = elmo("info", environment=cache_in(tmp_path))
+    assert result.code == 0
+    assert result.output == elmo("info", "--all", environment=cache_in(tmp_path)).output
+
+
+def test_a_source_or_all() -> None:
+    result = elmo("info", "en_elmo_sm", "--all")
     assert result.code == 2
     assert "Give either a SOURCE or --all." in result.text
 
