@@ -11,6 +11,7 @@ from .encoder import BiLMEncoder
 from .layer_mix import LayerMix
 from .layer_mix import set_dims as set_mix_dims
 from .listener import LISTENER_NAME, MIX_ARGUMENTS, ElmoListener
+from .spans import DocWords, doc_words, sentences_or_doc, whole_docs
 from .types import Layers, SpanGetter, Vectors
 
 
@@ -33,10 +34,28 @@ def ElmoModel(
 
     Used as the tok2vec of another component, its biLM stays as it is: only the component "elmo" trains it.
     """
-    return _elmo(BiLMEncoder(source, precision, get_spans), LayerMix(output, layer_norm, dropout), frozen=True)
+    return _elmo(BiLMEncoder(source, precision), LayerMix(output, layer_norm, dropout), get_spans or sentences_or_doc)
 
 
-def _elmo(encoder: Model[list[Doc], Layers], mix: Model[Layers, Vectors], *, frozen: bool) -> Model[list[Doc], Vectors]:
+def _elmo(
+    encoder: Model[list[DocWords], Layers],
+    mix: Model[Layers, Vectors],
+    get_spans: SpanGetter,
+    *,
+    frozen: bool = True,
+    reader: str | None = None,
+    whole_docs: bool = False,
+) -> Model[list[Doc], Vectors]:
+    """Put the model together.
+
+    Args:
+        encoder: the biLM.
+        mix: what makes vectors of its layers.
+        get_spans: what is read as one sequence.
+        frozen: whether the biLM only gives features.
+        reader: the component whose turn says what is read together, where it has been.
+        whole_docs: whether the sentences of other Docs are passed over.
+    """
     return Model(
         "elmo",
         forward,
@@ -44,7 +63,10 @@ def _elmo(encoder: Model[list[Doc], Layers], mix: Model[Layers, Vectors], *, fro
         dims={"nO": None},
         layers=[encoder, mix],
         attrs={
+            "get_spans": get_spans,
             "frozen": frozen,
+            "reader": reader,
+            "whole_docs": whole_docs,
             "replace_listener": replace_listener,
             "replace_listener_cfg": replace_listener_cfg,
         },
@@ -59,7 +81,8 @@ def is_elmo_model(model: Model) -> bool:
 def forward(model: Model[list[Doc], Vectors], docs: list[Doc], is_train: bool) -> tuple[Vectors, Callable]:
     encoder, mix = model.layers
     frozen = model.attrs["frozen"]
-    layers, backprop_encoder = encoder(docs, is_train and not frozen)
+    words = read(model, docs, model.attrs["reader"], past_sentences=model.attrs["whole_docs"])
+    layers, backprop_encoder = encoder(words, is_train and not frozen)
     set_dims(model)
     vectors, backprop_mix = mix(layers, is_train)
 
@@ -68,6 +91,24 @@ def forward(model: Model[list[Doc], Vectors], docs: list[Doc], is_train: bool) -
         return [] if frozen else backprop_encoder(d_layers)
 
     return vectors, backprop
+
+
+def read(
+    model: Model[list[Doc], Vectors], docs: list[Doc], name: str | None, *, past_sentences: bool
+) -> list[DocWords]:
+    """The words of docs as the model reads them.
+
+    Args:
+        model: one of this architecture.
+        docs: what is to be read.
+        name: the component whose turn says what is read together, see `doc_words`.
+        past_sentences: whether sentences may have been set since that turn. Of a Doc that the component has not had,
+            they are not taken for those that were there before.
+    """
+    get_spans = model.attrs["get_spans"]
+    if past_sentences and get_spans is sentences_or_doc:
+        get_spans = whole_docs
+    return doc_words(docs, get_spans, name)
 
 
 def init(model: Model[list[Doc], Vectors], X: list[Doc] | None = None, Y: Vectors | None = None) -> None:
@@ -89,12 +130,24 @@ def replace_listener(
 ) -> Model[list[Doc], Vectors]:
     """What `Language.replace_listeners` puts in a listener's place: a biLM of its own under the listener's mix.
 
-    model: a copy of the component's model. A listener of spaCy's has no mix, and gets the component's.
+    It reads Docs as the listener did, by the component's turn.
+
+    Args:
+        model: a copy of the component's model.
+        listener: what is replaced. One of spaCy's has no mix, and gets the component's.
+        component: the one that it listened to.
     """
     encoder, mix = model.layers
     if isinstance(listener, ElmoListener):
         mix = listener.mix.copy()
-    return _elmo(encoder, mix, frozen=component.frozen)
+    return _elmo(
+        encoder,
+        mix,
+        model.attrs["get_spans"],
+        frozen=component.frozen,
+        reader=component.name,
+        whole_docs=component.is_past_sentences(listener),
+    )
 
 
 def replace_listener_cfg(model_cfg: dict[str, Any], tok2vec_cfg: dict[str, Any]) -> dict[str, Any]:

@@ -1,17 +1,16 @@
-"""Docs to the biLM's layers."""
+"""The words of Docs to the biLM's layers."""
 
 from typing import Any, cast
 
-from spacy.tokens import Doc
 from thinc.api import Model
 
 from ..checkpoints import Source
 from .shim import BiLMShim
-from .spans import doc_words, sentences_or_doc
-from .types import Layers, LayersBackprop, SpanGetter
+from .spans import DocWords
+from .types import Layers, LayersBackprop
 
 
-def BiLMEncoder(source: Source, precision: str, get_spans: SpanGetter | None) -> Model[list[Doc], Layers]:
+def BiLMEncoder(source: Source, precision: str) -> Model[list[DocWords], Layers]:
     """The biLM as a Thinc model: for each Doc an array (n_layers + 1, n_tokens, width) float32.
 
     The dimensions "nL" (n_layers + 1) and "nO" (width) are known once the biLM has loaded, which it does when it is
@@ -22,17 +21,17 @@ def BiLMEncoder(source: Source, precision: str, get_spans: SpanGetter | None) ->
         forward,
         init=init,
         dims={"nL": None, "nO": None},
-        attrs={"get_spans": get_spans or sentences_or_doc},
         shims=[BiLMShim(source, precision)],
     )
 
 
-def forward(model: Model[list[Doc], Layers], docs: list[Doc], is_train: bool) -> tuple[Layers, LayersBackprop]:
+def forward(
+    model: Model[list[DocWords], Layers], words: list[DocWords], is_train: bool
+) -> tuple[Layers, LayersBackprop]:
     init(model)
     shim = bilm_shim(model)
     ops: Any = model.ops
     n_layers, width = model.get_dim("nL"), model.get_dim("nO")
-    words = doc_words(docs, model.attrs["get_spans"])
     sequences = [sequence for doc in words for sequence in doc.sequences]
     if is_train:
         vectors, backprop_bilm = shim.begin_update(sequences)
@@ -41,14 +40,14 @@ def forward(model: Model[list[Doc], Layers], docs: list[Doc], is_train: bool) ->
     remaining = (ops.asarray3f(array) for array in vectors)
     layers = [doc.place(ops, [next(remaining) for _ in doc.sequences], n_layers, width) for doc in words]
 
-    def backprop(d_layers: Layers) -> list[Doc]:
+    def backprop(d_layers: Layers) -> list[DocWords]:
         backprop_bilm([dv for doc, d_doc in zip(words, d_layers, strict=True) for dv in doc.pick(ops, d_doc)])
         return []
 
     return layers, backprop
 
 
-def init(model: Model[list[Doc], Layers], X: list[Doc] | None = None, Y: Layers | None = None) -> None:
+def init(model: Model[list[DocWords], Layers], X: list[DocWords] | None = None, Y: Layers | None = None) -> None:
     """Load the biLM, if that is still to be done, and learn the dimensions from it."""
     if model.has_dim("nO") is None:
         config = bilm_shim(model).bilm.config
@@ -56,6 +55,6 @@ def init(model: Model[list[Doc], Layers], X: list[Doc] | None = None, Y: Layers 
         model.set_dim("nO", config.width)
 
 
-def bilm_shim(model: Model[list[Doc], Layers]) -> BiLMShim:
+def bilm_shim(model: Model[list[DocWords], Layers]) -> BiLMShim:
     """The one shim of an encoder."""
     return cast(BiLMShim, model.shims[0])

@@ -73,12 +73,14 @@ def forward(model: Model[Layers, Vectors], layers: Layers, is_train: bool) -> tu
 def init(model: Model[Layers, Vectors], X: Layers | None = None, Y: Vectors | None = None) -> None:
     if X:
         set_dims(model, n_layers=X[0].shape[0], width=X[0].shape[2])
+        reset_mix(model)
 
 
 def set_dims(model: Model[Layers, Vectors], n_layers: int, width: int) -> None:
     """Tell the mix how many layers of what width it gets, and start the parameters where they are not there yet.
 
-    Raises ValueError where it has no layer of the number asked for.
+    Raises:
+        ValueError: it has no layer of the number asked for.
     """
     output = model.attrs["output"]
     if isinstance(output, int) and not -n_layers <= output < n_layers:
@@ -86,7 +88,13 @@ def set_dims(model: Model[Layers, Vectors], n_layers: int, width: int) -> None:
     model.set_dim("nL", n_layers)
     model.set_dim("nO", n_layers * width if output == "concat" else width)
     if model.has_param("w") is None:
-        model.set_param("w", model.ops.alloc1f(n_layers))
+        reset_mix(model)
+
+
+def reset_mix(model: Model[Layers, Vectors]) -> None:
+    """Set the parameters of a learned mix of known dimensions to those it begins with, the plain average."""
+    if model.attrs["output"] == "mix":
+        model.set_param("w", model.ops.alloc1f(model.get_dim("nL")))
         model.set_param("gamma", model.ops.alloc1f(1) + 1)
 
 

@@ -6,8 +6,9 @@ from typing import Any, Protocol
 from spacy.tokens import Doc
 from thinc.api import Model
 
-from .layer_mix import LayerMix
+from .layer_mix import LayerMix, reset_mix
 from .layer_mix import set_dims as set_mix_dims
+from .spans import DocWords
 from .types import Layers, LayersBackprop, Vectors
 
 LISTENER_NAME = "spacy-elmo.ElmoListener.v1"
@@ -20,7 +21,10 @@ class Upstream(Protocol):
 
     name: str
 
-    def layers_of(self, docs: list[Doc], is_train: bool) -> Layers:
+    def words_of(self, docs: list[Doc], listener: Model | None = None) -> list[DocWords]:
+        """What the component reads of docs, which says whether two batches are the same."""
+
+    def layers_of(self, docs: list[Doc], is_train: bool, listener: Model | None = None) -> Layers:
         """The layers of docs, kept ones where there are any, without gradient. In training the docs may come again."""
 
 
@@ -41,8 +45,8 @@ class Batch:
     gradients are on their way to the original, and would make a pickle many times as large.
     """
 
-    def __init__(self, docs: list[Doc], layers: Layers, backprop: LayersBackprop) -> None:
-        self.docs = docs
+    def __init__(self, words: list[DocWords], layers: Layers, backprop: LayersBackprop) -> None:
+        self.words = words
         self.layers = layers
         self.backprop = backprop
 
@@ -55,13 +59,14 @@ def _no_batch() -> None:
 
 
 class ElmoListener(Model):
-    """Model[list[Doc], Vectors]. In an update it takes what its upstream handed it for this very batch, with the
-    callback for the gradient; at any other time it asks its upstream.
+    """Model[list[Doc], Vectors]. In an update it takes what its upstream handed it for a batch of the same words, with
+    the callback for the gradient; at any other time it asks its upstream.
     """
 
     def __init__(self, upstream_name: str, width: int | None, mix: Model[Layers, Vectors]) -> None:
-        super().__init__("elmo_listener", forward, init=init, dims={"nO": width}, layers=[mix])
-        self.upstream_name = upstream_name
+        attrs: dict[str, Any] = {"renamed": {}}
+        super().__init__("elmo_listener", forward, init=init, dims={"nO": width}, layers=[mix], attrs=attrs)
+        self._configured_name = upstream_name
         self._link: Link | None = None
         self._batch: Batch | None = None
 
@@ -70,8 +75,20 @@ class ElmoListener(Model):
         return self.layers[0]
 
     @property
+    def upstream_name(self) -> str:
+        """The name in the config; or, after the component of that name was renamed, its name since. (A pipeline's
+        config does not follow such a change, but the attributes of a model are saved with it.)
+        """
+        renamed: dict[str, str] = self.attrs["renamed"]
+        return renamed.get(self._configured_name, self._configured_name)
+
+    @property
     def upstream(self) -> Upstream:
-        """Raises ValueError where there is none."""
+        """The component that this listens to.
+
+        Raises:
+            ValueError: there is none.
+        """
         if self._link is None:
             wanted = "no 'elmo' component" if self.upstream_name == "*" else f"no component '{self.upstream_name}'"
             raise ValueError(
@@ -81,16 +98,26 @@ class ElmoListener(Model):
             )
         return self._link.upstream
 
-    def listens_to(self, name: str) -> bool:
+    def means(self, upstream: Upstream) -> bool:
+        """Whether a component is what the listener's upstream says: by its name, by '*', or under an earlier name."""
+        return self.upstream_name in ("*", upstream.name) or self.listens_to(upstream)
+
+    def listens_to(self, upstream: Upstream) -> bool:
         """Whether this component is a listener's upstream. Of several that '*' could mean it is the nearest."""
-        return self._link is not None and self._link.upstream.name == name
+        return self._link is not None and self._link.upstream is upstream
 
     def link(self, upstream: Upstream) -> None:
+        if self.upstream_name not in ("*", upstream.name):
+            self.attrs["renamed"] = {self._configured_name: upstream.name}
         self._link = Link(upstream)
         self.release()
 
     def set_upstream_dims(self, n_layers: int, width: int) -> None:
-        """Raises ValueError where the width in the listener's config is not the one it gets."""
+        """Learn the dimensions of what comes.
+
+        Raises:
+            ValueError: the width in the listener's config is not the one it gets.
+        """
         set_mix_dims(self.mix, n_layers, width)
         found = self.mix.get_dim("nO")
         if self.has_dim("nO") and self.get_dim("nO") != found:
@@ -101,20 +128,23 @@ class ElmoListener(Model):
             )
         self.set_dim("nO", found)
 
-    def receive(self, docs: list[Doc], layers: Layers, backprop: LayersBackprop) -> None:
+    def receive(self, words: list[DocWords], layers: Layers, backprop: LayersBackprop) -> None:
         """Take the layers of the batch that the pipeline is being updated with."""
-        self._batch = Batch(docs, layers, backprop)
+        self._batch = Batch(words, layers, backprop)
 
     def release(self) -> None:
         """Forget the received batch: after an update its layers are those of other weights."""
         self._batch = None
 
     def layers_for(self, docs: list[Doc]) -> tuple[Layers, LayersBackprop]:
-        """The layers to learn from: those of the received batch, if it is this one."""
+        """The layers to learn from: those of the received batch, if it is this one.
+
+        A batch is known by its words, and not by its Docs: components may copy these (an entity linker does).
+        """
         batch = self._batch
-        if batch is not None and list(map(id, batch.docs)) == list(map(id, docs)):
+        if batch is not None and batch.words == self.upstream.words_of(docs, self):
             return batch.layers, batch.backprop
-        return self.upstream.layers_of(docs, is_train=True), _no_backprop
+        return self.upstream.layers_of(docs, is_train=True, listener=self), _no_backprop
 
 
 def build_elmo_listener(
@@ -126,11 +156,13 @@ def build_elmo_listener(
 ) -> Model[list[Doc], Vectors]:
     """The architecture "spacy-elmo.ElmoListener.v1": for each Doc an array (n_tokens, nO) float32.
 
-    upstream: name of the ELMo component to listen to; "*" for the nearest one before this component.
-    width: the width of the vectors. By default it is the upstream model's, and known from `nlp.initialize` on; a value
-        given here is checked against it. ("concat" makes it n_layers + 1 times as wide.)
-    output: "mix", a learned mix of all layers; or "average", "top", "concat", or the number of a layer.
-    layer_norm, dropout: see `LayerMix`.
+    Args:
+        upstream: name of the ELMo component to listen to; "*" for the nearest one before this component.
+        width: the width of the vectors. By default it is the upstream model's, and known from `nlp.initialize` on; a
+            value given here is checked against it. ("concat" makes it n_layers + 1 times as wide.)
+        output: "mix", a learned mix of all layers; or "average", "top", "concat", or the number of a layer.
+        layer_norm: see `LayerMix`.
+        dropout: see `LayerMix`.
     """
     return ElmoListener(upstream, width, LayerMix(output, layer_norm, dropout))
 
@@ -139,7 +171,7 @@ def forward(model: ElmoListener, docs: list[Doc], is_train: bool) -> tuple[Vecto
     if is_train:
         layers, backprop_layers = model.layers_for(docs)
     else:
-        layers, backprop_layers = model.upstream.layers_of(docs, is_train=False), _no_backprop
+        layers, backprop_layers = model.upstream.layers_of(docs, is_train=False, listener=model), _no_backprop
     if model.has_dim("nO") is None and layers:
         model.set_upstream_dims(layers[0].shape[0], layers[0].shape[2])
     vectors, backprop_mix = model.mix(layers, is_train)
@@ -151,9 +183,11 @@ def forward(model: ElmoListener, docs: list[Doc], is_train: bool) -> tuple[Vecto
 
 
 def init(model: ElmoListener, X: list[Doc] | None = None, Y: Vectors | None = None) -> None:
+    """Learn the dimensions, and begin with the average of the layers: anew, too."""
     if X:
-        layers = model.upstream.layers_of(X[:1], is_train=False)
+        layers = model.upstream.layers_of(X[:1], is_train=False, listener=model)
         model.set_upstream_dims(layers[0].shape[0], layers[0].shape[2])
+        reset_mix(model.mix)
 
 
 def _no_backprop(d_layers: Layers) -> list[Doc]:

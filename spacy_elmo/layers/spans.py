@@ -1,7 +1,11 @@
-"""Which tokens of a Doc the biLM reads together, and where their vectors go."""
+"""Which tokens of a Doc the biLM reads together, and where their vectors go.
+
+What counts is the Doc as it is when its ELMo component's turn comes. Sentence boundaries that are set later, by another
+component or by hand, change nothing for those who read the Doc again, until its words change.
+"""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import catalogue
@@ -9,6 +13,7 @@ import numpy as np
 import spacy
 from spacy.tokens import Doc, Span
 
+from . import slot
 from .types import Array, SpanGetter
 
 # spaCy itself has no registry of span getters; spacy-transformers makes this same one when it is imported.
@@ -22,27 +27,37 @@ def sentences_or_doc(docs: Iterable[Doc]) -> list[list[Span]]:
     return [list(doc.sents) if doc.has_annotation("SENT_START") else [doc[:]] for doc in docs]
 
 
+def whole_docs(docs: Iterable[Doc]) -> list[list[Span]]:
+    """Each Doc as one span."""
+    return [[doc[:]] for doc in docs]
+
+
 @dataclass(frozen=True)
 class DocWords:
     """The words of one Doc that the biLM reads.
 
-    n_tokens: rows of the Doc's layers.
-    sequences: the words of each span without its whitespace tokens; spans without words are left out.
-    rows: the token numbers of each of these words.
+    Attributes:
+        n_tokens: rows of the Doc's layers.
+        sequences: the words of each span without its whitespace tokens; spans without words are left out.
+        rows: the token numbers of each of these words.
+        spans: the first token of every span, and the one after its last.
     """
 
     n_tokens: int
     sequences: tuple[tuple[str, ...], ...]
     rows: tuple[tuple[int, ...], ...]
+    spans: tuple[tuple[int, int], ...] = field(default=(), compare=False)
 
     @classmethod
     def of(cls, doc: Doc, spans: Iterable[Span]) -> "DocWords":
+        spans = list(spans)
         tokens = [[token for token in span if not token.text.isspace()] for span in spans]
         tokens = [span for span in tokens if span]
         return cls(
             len(doc),
             tuple(tuple(token.text for token in span) for span in tokens),
             tuple(tuple(token.i for token in span) for span in tokens),
+            tuple((span.start, span.end) for span in spans),
         )
 
     def place(self, ops: Any, vectors: list[Array], n_layers: int, width: int) -> Array:
@@ -70,8 +85,18 @@ class DocWords:
         return np.maximum(times, 1)
 
 
-def doc_words(docs: list[Doc], get_spans: SpanGetter) -> list[DocWords]:
-    """The words of each Doc, by a span getter."""
-    filled = [doc for doc in docs if len(doc)]
-    spans = iter(get_spans(filled) if filled else [])
-    return [DocWords.of(doc, next(spans) if len(doc) else ()) for doc in docs]
+def doc_words(docs: list[Doc], get_spans: SpanGetter, name: str | None = None) -> list[DocWords]:
+    """The words of each Doc.
+
+    Args:
+        docs: what is to be read.
+        get_spans: says what is read together.
+        name: the ELMo component, the turn of which counts: what it has read together before is so again.
+    """
+    kept = [None if name is None else slot.kept_spans(doc, name) for doc in docs]
+    new = [doc for doc, spans in zip(docs, kept, strict=True) if spans is None and len(doc)]
+    found = iter(get_spans(new) if new else [])
+    return [
+        DocWords.of(doc, spans if spans is not None else next(found) if len(doc) else ())
+        for doc, spans in zip(docs, kept, strict=True)
+    ]

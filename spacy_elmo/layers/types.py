@@ -1,6 +1,7 @@
 """The shapes that data takes between a Doc and a listener."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,4 +16,4 @@ Vectors = list[Array]
 # What to give the biLM as one sequence: for each Doc its spans, as spacy-transformers' span getters have it.
 SpanGetter = Callable[[Iterable[Doc]], list[list[Span]]]
 # Takes the gradient of the layers, for which nothing comes back: a Doc has none.
-LayersBackprop = Callable[[Layers], list[Doc]]
+LayersBackprop = Callable[[Layers], list[Any]]

@@ -1,5 +1,6 @@
 """The component "elmo"."""
 
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ from thinc.api import Config, Model, Optimizer
 
 from ..layers import slot
 from ..layers.cache import LayerCache
-from ..layers.elmo_model import is_elmo_model
+from ..layers.elmo_model import is_elmo_model, read
 from ..layers.encoder import bilm_shim
-from ..layers.spans import doc_words
+from ..layers.layer_mix import reset_mix
+from ..layers.spans import DocWords
 from ..layers.types import Array, Layers, LayersBackprop, Vectors
 from . import extensions
-from .gradients import LayersGradient, discard
-from .listeners import Listened
+from .gradients import LayersGradient, MixBackprop, discard
+from .listeners import Listened, set_residual_dims
 
 DEFAULT_CONFIG = """
 [elmo]
@@ -52,10 +54,13 @@ def make_elmo(
 ) -> "Elmo":
     """The factory "elmo".
 
-    model: an architecture "spacy-elmo.ElmoModel.v1".
-    frozen: true and the biLM only gives features; false and the components that listen to it train it, too.
-    keep_layers: keep all layers on each Doc, as `Doc._.elmo_layers`. Always done while an ElmoListener needs them.
-    cache_bytes: how much memory may hold the layers of texts already seen, in training and while frozen.
+    Args:
+        nlp: the pipeline.
+        name: the component's name in it.
+        model: an architecture "spacy-elmo.ElmoModel.v1".
+        frozen: true and the biLM only gives features; false and the components that listen to it train it, too.
+        keep_layers: keep all layers on each Doc, as `Doc._.elmo_layers`. Always done while an ElmoListener needs them.
+        cache_bytes: how much memory may hold the layers of texts that training sees again, while frozen.
     """
     return Elmo(nlp.vocab, model, name, frozen=frozen, keep_layers=keep_layers, cache_bytes=cache_bytes)
 
@@ -64,7 +69,8 @@ class Elmo(Listened, TrainablePipe):
     """Writes ELMo vectors to Docs, and hands the biLM's layers to the components that listen to it.
 
     `Doc.tensor` is float32 (n_tokens, width), a row for each token, zeros for whitespace; `Token._.elmo`, `Span._.elmo`
-    and `Doc._.elmo` are views and means of it that stay right when another component overwrites it.
+    and `Doc._.elmo` are views and means of it that stay right when another component overwrites it. Where a later
+    component listens to a tok2vec of spaCy's, by `Doc.tensor`, that one's vectors stay there.
 
     In an update it computes the layers of the batch once and hands them to all listeners. Their gradients are gathered,
     and go through the biLM when the update is finished or the next one begins: so it matters neither how many of them
@@ -87,13 +93,14 @@ class Elmo(Listened, TrainablePipe):
                 f"'{model.name}'. To feed ELMo vectors to another component, give that one an ElmoListener."
             )
         TrainablePipe.__init__(self, vocab, model, name)
-        self.listener_map: dict[str, list[Model]] = {}
+        Listened.__init__(self)
         self.frozen = frozen
         self.keep_layers = keep_layers
         self._cache = LayerCache(cache_bytes)
         self._gradient: LayersGradient | None = None
         # The optimizer that is to have the gradient when it has come.
         self._due: Optimizer | None = None
+        self._has_said_that_it_leaves_the_tensor = False
         extensions.install()
 
     def _load(self) -> None:
@@ -104,54 +111,83 @@ class Elmo(Listened, TrainablePipe):
 
     # Prediction
 
-    def predict(self, docs: Iterable[Doc]) -> tuple[Vectors, Layers]:
-        """RETURNS: the vectors (n_tokens, width) and the layers (n_layers + 1, n_tokens, width) of each Doc."""
-        layers = self._compute(list(docs), is_train=False)
-        return self.mix.predict(layers), layers
+    def predict(self, docs: Iterable[Doc]) -> tuple[list[DocWords], Vectors, Layers]:
+        """Compute what `set_annotations` writes.
 
-    def set_annotations(self, docs: Sequence[Doc], predictions: tuple[Vectors, Layers]) -> None:
+        Returns:
+            What is read of each Doc, the vectors (n_tokens, width), and the layers (n_layers + 1, n_tokens, width).
+        """
+        words = self._read(list(docs))
+        layers = self._compute(words, is_train=False)
+        return words, self.mix.predict(layers), layers
+
+    def set_annotations(self, docs: Sequence[Doc], predictions: tuple[list[DocWords], Vectors, Layers]) -> None:
         """Write `Doc.tensor` and what the custom attributes read."""
         keep_layers = self.keep_layers or bool(self._elmo_listeners())
         # spaCy's listener wants to find the tensor on its own device; all others are better served by NumPy.
-        on_device = bool(self._tok2vec_listeners())
+        on_device = any(map(self._may_be_for, self._tensor_readers))
         to_numpy: Callable[[Any], Array] = self.model.ops.to_numpy
         tensor: Any
-        for doc, vectors, layers in zip(docs, *predictions, strict=True):
+        for doc, words, vectors, layers in zip(docs, *predictions, strict=True):
             # A copy, so that a kept Doc does not keep the vectors of its whole batch.
             array = to_numpy(vectors).copy()
             tensor = vectors if on_device else array
-            doc.tensor = tensor
-            slot.write(doc, self.name, array, layers if keep_layers else None)
+            if (reader := self._leaves_tensor(doc)) is None:
+                doc.tensor = tensor
+            elif not self._has_said_that_it_leaves_the_tensor:
+                self._has_said_that_it_leaves_the_tensor = True
+                warnings.warn(
+                    f"'{self.name}' leaves Doc.tensor to the component that {reader} listens to. Its own vectors are "
+                    f"in Token._.elmo, Span._.elmo and Doc._.elmo. To have '{reader.component}' learn from them, give "
+                    f"it a listener of the type spacy-elmo.ElmoListener.v1.",
+                    stacklevel=2,
+                )
+            slot.write(doc, self.name, words.spans, array, layers if keep_layers else None)
 
-    def layers_of(self, docs: list[Doc], is_train: bool) -> Layers:
-        """For the listeners: the layers of docs, those this component left on them where it did. No gradient."""
+    def words_of(self, docs: list[Doc], listener: Model | None = None) -> list[DocWords]:
+        """For a listener: what is read of docs, by this component's turn."""
+        return self._read(docs, past_sentences=self.is_past_sentences(listener))
+
+    def layers_of(self, docs: list[Doc], is_train: bool, listener: Model | None = None) -> Layers:
+        """For a listener: the layers of docs, those this component left on them where it did. No gradient."""
         kept = [slot.layers(doc, self.name) for doc in docs]
-        missing = iter(self._compute([doc for doc, layers in zip(docs, kept, strict=True) if layers is None], is_train))
-        return [next(missing) if layers is None else layers for layers in kept]
+        missing = [doc for doc, layers in zip(docs, kept, strict=True) if layers is None]
+        computed = iter(self._compute(self.words_of(missing, listener), is_train))
+        return [next(computed) if layers is None else layers for layers in kept]
 
-    def _compute(self, docs: list[Doc], is_train: bool) -> Layers:
-        """The layers of docs, NumPy arrays, without gradient; from the cache, where that is in use and holds them."""
+    def _read(self, docs: list[Doc], *, past_sentences: bool = False) -> list[DocWords]:
+        return read(self.model, docs, self.name, past_sentences=past_sentences)
+
+    def _compute(self, words: list[DocWords], is_train: bool) -> Layers:
+        """The layers of Docs, NumPy arrays, without gradient; from the cache, where that is in use and holds them."""
         self._load()
 
         def compute(positions: Iterable[int]) -> Layers:
-            layers = self.encoder.predict([docs[i] for i in positions])
+            layers = self.encoder.predict([words[i] for i in positions])
             to_numpy: Callable[[Any], Array] = self.model.ops.to_numpy
             return [to_numpy(array) for array in layers]
 
         # Nothing is in the cache before a training begins: prediction alone has no use for it.
         if not (self.frozen and self._cache.max_bytes and (is_train or len(self._cache))):
-            return compute(range(len(docs)))
-        keys = doc_words(docs, self.encoder.attrs["get_spans"])
-        return self._cache.get(keys, bilm_shim(self.encoder).weights_token(), compute, is_train=is_train)
+            return compute(range(len(words)))
+        return self._cache.get(words, bilm_shim(self.encoder).weights_token(), compute, is_train=is_train)
 
     # Training
 
     def initialize(self, get_examples: Callable[[], Iterable[Example]], *, nlp: Language | None = None) -> None:
-        """Load the weights, where they are not here yet, and tell the listeners their width."""
+        """Load the weights, where they are not here yet, begin a learned mix anew, and tell the listeners their width.
+
+        Raises:
+            ValueError: a listener has another width, or could not find in `Doc.tensor` what it means.
+        """
         validate_get_examples(get_examples, "Elmo.initialize")
         self._load()
+        reset_mix(self.mix)
         self._set_listener_dims()
-        self._check_for_wrong_widths(nlp)
+        self._check_tensor_readers(nlp)
+        for name, listening in nlp.components if nlp is not None else ():
+            if name in self.listener_map:
+                set_residual_dims(listening)
 
     def update(
         self,
@@ -175,23 +211,25 @@ class Elmo(Listened, TrainablePipe):
         if self._due is not None:
             super().finish_update(self._due)
             self._due = None
+        words = self._read(docs)
+        for doc, doc_words in zip(docs, words, strict=True):
+            slot.keep_spans(doc, self.name, doc_words.spans)
+        add_gradient: LayersBackprop
         if self.frozen:
-            self._hand_out(docs, self._compute(docs, is_train=True), discard)
+            layers, add_gradient = self._compute(words, is_train=True), discard
         else:
             self._load()
-            layers, backprop = self.encoder.begin_update(docs)
+            layers, backprop = self.encoder.begin_update(words)
             self._gradient = LayersGradient(backprop, losses, self.name)
-            self._hand_out(docs, layers, self._gradient.add)
-        return losses
-
-    def _hand_out(self, docs: list[Doc], layers: Layers, add_gradient: LayersBackprop) -> None:
+            add_gradient = self._gradient.add
         for listener in self._elmo_listeners():
-            listener.receive(docs, layers, add_gradient)
-        if tok2vec_listeners := self._tok2vec_listeners():
+            listener.receive(words, layers, add_gradient)
+        if tok2vec_listeners := self._training_listeners(docs):
             vectors, backprop_mix = self.mix.begin_update(layers)
             batch_id = Tok2VecListener.get_batch_id(docs)
             for tok2vec_listener in tok2vec_listeners:
-                tok2vec_listener.receive(batch_id, vectors, lambda d_vectors: add_gradient(backprop_mix(d_vectors)))
+                tok2vec_listener.receive(batch_id, vectors, MixBackprop(backprop_mix, add_gradient))
+        return losses
 
     def finish_update(self, sgd: Optimizer) -> None:
         """Send what the listeners gave back through the biLM, and let the optimizer change the weights."""

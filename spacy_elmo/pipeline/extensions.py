@@ -1,5 +1,10 @@
-"""The custom attributes `Doc._.elmo`, `Doc._.elmo_layers`, `Span._.elmo` and `Token._.elmo`."""
+"""The custom attributes of Docs, Spans and Tokens: `._.elmo`, `._.elmo_similarity()`, and `Doc._.elmo_layers`.
 
+Attributes, and not spaCy's hooks for `similarity` and `vector`: hooks belong to one Doc in one process, so that a Doc
+that was saved, or came from `nlp.pipe(n_process=2)`, would silently have another similarity.
+"""
+
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,19 +15,38 @@ from ..layers import slot
 
 
 def install() -> None:
-    """Make the attributes known to spaCy. Does nothing the second time, nor where someone else has taken a name."""
-    if not Doc.has_extension("elmo"):
-        Doc.set_extension("elmo", getter=_doc_vector, setter=_forget_vectors)
-    if not Doc.has_extension("elmo_layers"):
-        Doc.set_extension("elmo_layers", getter=_doc_layers, setter=_forget_layers)
-    if not Span.has_extension("elmo"):
-        Span.set_extension("elmo", getter=_span_vector)
-    if not Token.has_extension("elmo"):
-        Token.set_extension("elmo", getter=_token_vector)
+    """Make the attributes known to spaCy. Whoever took a name first keeps it, which is said."""
+    taken = [
+        f"{owner.__name__}._.{name}"
+        for owner, name, kind, function, setter in (
+            (Doc, "elmo", "getter", _doc_vector, _forget_vectors),
+            (Span, "elmo", "getter", _span_vector, None),
+            (Token, "elmo", "getter", _token_vector, None),
+            (Doc, "elmo_layers", "getter", _doc_layers, _forget_layers),
+            (Doc, "elmo_similarity", "method", _similarity, None),
+            (Span, "elmo_similarity", "method", _similarity, None),
+            (Token, "elmo_similarity", "method", _similarity, None),
+        )
+        if not _is_installed(owner, name, kind, function, setter)
+    ]
+    if taken:
+        warnings.warn(
+            f"{', '.join(taken)} is not ELMo's: an extension of that name was set before, and stays as it is. Give "
+            f"that one another name to read ELMo's.",
+            stacklevel=2,
+        )
+
+
+def _is_installed(owner: Any, name: str, kind: str, function: Any, setter: Any) -> bool:
+    """Whether an attribute is ours, after it was installed where the name was free."""
+    if not owner.has_extension(name):
+        owner.set_extension(name, **{kind: function}, setter=setter)
+    _, method, getter, _ = owner.get_extension(name)
+    return function in (method, getter)
 
 
 def _token_vector(token: Token) -> npt.NDArray[np.float32] | None:
-    vectors = slot.last(token.doc, "vectors")
+    vectors = slot.last(token.doc, "vectors", token.i, token.i + 1)
     return None if vectors is None else vectors[token.i]
 
 
@@ -36,11 +60,37 @@ def _doc_vector(doc: Doc) -> npt.NDArray[np.float32] | None:
 
 def _mean(doc: Doc, start: int, end: int) -> npt.NDArray[np.float32] | None:
     """The mean over the tokens that have a vector: whitespace has none, and would only water the mean down."""
-    vectors = slot.last(doc, "vectors")
+    vectors = slot.last(doc, "vectors", start, end)
     if vectors is None:
         return None
     rows = [i for i in range(start, end) if not doc[i].text.isspace()]
     return vectors[rows].mean(axis=0) if rows else np.zeros(vectors.shape[1], dtype=np.float32)
+
+
+def _similarity(one: Doc | Span | Token, other: Doc | Span | Token) -> float:
+    """The cosine of two ELMo vectors, 0 where one of them is of whitespace alone.
+
+    (`similarity` itself is of no use here: it is 1 for two tokens of one form, whatever they mean.)
+
+    Raises:
+        ValueError: one of them has no ELMo vector, or they are of different widths.
+    """
+    vectors = [_vector_of(one), _vector_of(other)]
+    if vectors[0].shape != vectors[1].shape:
+        widths = " and ".join(str(len(vector)) for vector in vectors)
+        raise ValueError(f"These ELMo vectors are of different models: their widths are {widths}.")
+    norms = np.prod([np.linalg.norm(vector) for vector in vectors])
+    return float(np.dot(*vectors) / norms) if norms else 0.0
+
+
+def _vector_of(tokens: Any) -> npt.NDArray[np.float32]:
+    if not isinstance(tokens, Doc | Span | Token):
+        raise TypeError(f"An ELMo similarity is one of Docs, Spans and Tokens, and not of a {type(tokens).__name__}.")
+    read: Any = {Doc: _doc_vector, Span: _span_vector, Token: _token_vector}[type(tokens)]
+    vector: npt.NDArray[np.float32] | None = read(tokens)
+    if vector is None:
+        raise ValueError(f"{tokens.text[:50]!r} has no ELMo vector: 'elmo' has not run on its Doc.")
+    return vector
 
 
 def _doc_layers(doc: Doc) -> npt.NDArray[np.float32] | None:

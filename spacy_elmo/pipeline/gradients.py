@@ -1,10 +1,9 @@
 """What an update of the component does with the gradients that its listeners send back."""
 
+from collections.abc import Callable
 from typing import Any
 
-from spacy.tokens import Doc
-
-from ..layers.types import Layers, LayersBackprop
+from ..layers.types import Layers, LayersBackprop, Vectors
 
 
 class LayersGradient:
@@ -16,7 +15,7 @@ class LayersGradient:
         self._name = name
         self._sum: Layers | None = None
 
-    def add(self, d_layers: Layers) -> list[Doc]:
+    def add(self, d_layers: Layers) -> list[Any]:
         self._losses[self._name] += sum(float((array**2).sum()) for array in d_layers)
         if self._sum is None:
             self._sum = [array.copy() for array in d_layers]
@@ -38,6 +37,21 @@ class LayersGradient:
             self._backprop(self._sum)
 
 
-def discard(d_layers: Layers) -> list[Doc]:
-    """The gradient of a frozen biLM's layers."""
+class MixBackprop:
+    """The callback for spaCy's listeners: the gradient of the vectors, through the component's mix, to the layers'."""
+
+    def __init__(self, backprop_mix: Callable[[Vectors], Layers], add_gradient: LayersBackprop) -> None:
+        self._backprop_mix = backprop_mix
+        self._add_gradient = add_gradient
+
+    def __call__(self, d_vectors: Vectors) -> list[Any]:
+        return self._add_gradient(self._backprop_mix(d_vectors))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """See `LayersGradient`."""
+        return MixBackprop, (discard, discard)
+
+
+def discard(gradient: Any) -> list[Any]:
+    """The gradient of what is not trained."""
     return []

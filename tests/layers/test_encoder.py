@@ -11,15 +11,19 @@ from thinc.api import SGD, Model
 
 from spacy_elmo import BiLM
 from spacy_elmo.layers.encoder import BiLMEncoder, bilm_shim
+from spacy_elmo.layers.spans import DocWords, doc_words, sentences_or_doc
 from tests.manylangs import random_model
 
 VOCAB = spacy.blank("xx").vocab
-DOCS = [
-    Doc(VOCAB, words=["The", "cat", " ", "sat"]),
-    Doc(VOCAB, words=[]),
-    Doc(VOCAB, words=["One"]),
-    Doc(VOCAB, words=["A", "b", "c", "d"], sent_starts=[True, False, True, False]),
-]
+DOCS = doc_words(
+    [
+        Doc(VOCAB, words=["The", "cat", " ", "sat"]),
+        Doc(VOCAB, words=[]),
+        Doc(VOCAB, words=["One"]),
+        Doc(VOCAB, words=["A", "b", "c", "d"], sent_starts=[True, False, True, False]),
+    ],
+    sentences_or_doc,
+)
 # The sequences that the biLM reads of these, and the Doc and rows of each.
 SEQUENCES = [["The", "cat", "sat"], ["One"], ["A", "b"], ["c", "d"]]
 PLACES = [(0, [0, 1, 3]), (2, [0]), (3, [0, 1]), (3, [2, 3])]
@@ -32,12 +36,12 @@ def manylangs_source(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def make_encoder(source: str) -> Model:
-    return BiLMEncoder(source, "float32", None)
+    return BiLMEncoder(source, "float32")
 
 
 def test_layers_are_those_of_the_bilm(tiny_source: str, tiny_bilm: BiLM) -> None:
     layers = make_encoder(tiny_source).predict(DOCS)
-    expected = [np.zeros((3, len(doc), 12), dtype=np.float32) for doc in DOCS]
+    expected = [np.zeros((3, doc.n_tokens, 12), dtype=np.float32) for doc in DOCS]
     for array, (i, rows) in zip(tiny_bilm.embed(SEQUENCES), PLACES, strict=True):
         expected[i][:, rows] = array
     for found, wanted in zip(layers, expected, strict=True):
@@ -89,7 +93,7 @@ def test_prediction_builds_no_graph(tiny_source: str) -> None:
 
 
 @pytest.mark.parametrize("docs", [[], [DOCS[1]], [DOCS[1], DOCS[1]]])
-def test_batches_without_words(tiny_source: str, docs: list[Doc]) -> None:
+def test_batches_without_words(tiny_source: str, docs: list[DocWords]) -> None:
     encoder = make_encoder(tiny_source)
     layers, backprop = encoder.begin_update(docs)
     assert [array.shape for array in layers] == [(3, 0, 12)] * len(docs)
@@ -150,7 +154,7 @@ def test_a_change_of_a_single_number_is_seen(tiny_source: str) -> None:
 
 def test_precision_is_that_of_the_config_after_loading(tiny_source: str) -> None:
     data = make_encoder(tiny_source).to_bytes()
-    half = BiLMEncoder(tiny_source, "bfloat16", None).from_bytes(data)
+    half = BiLMEncoder(tiny_source, "bfloat16").from_bytes(data)
     assert bilm_shim(half).bilm.precision == "bfloat16"
     assert next(bilm_shim(half).bilm.parameters()).dtype == torch.float32
 

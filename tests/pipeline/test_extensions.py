@@ -1,15 +1,21 @@
 """The custom attributes, and what becomes of them when Docs change."""
 
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
 import numpy as np
 import pytest
 import spacy
 from spacy.language import Language
-from spacy.tokens import Doc, Span, Token
+from spacy.tokens import Doc, DocBin, Span, Token
 from spacy.tokens.underscore import Underscore
 
 from spacy_elmo import BiLM
 
 from .helpers import (
+    Array,
     assert_same_predictions,
     blank,
     elmo_config,
@@ -233,9 +239,120 @@ def test_extensions_do_not_trample_those_of_others(tiny_source: str, monkeypatch
     """Whoever took a name first keeps it."""
     monkeypatch.setattr(Underscore, "token_extensions", {})
     Token.set_extension("elmo", default="mine")
-    doc = blank(tiny_source)("a b")
+    with pytest.warns(UserWarning, match=r"Token\._\.elmo is not ELMo's"):
+        doc = blank(tiny_source)("a b")
     assert doc[0]._.elmo == "mine"
     np.testing.assert_allclose(doc._.elmo, doc.tensor.mean(axis=0), atol=ATOL)
+
+
+def test_own_attributes_are_no_strangers(tiny_source: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        blank(tiny_source)("a b")
+
+
+def test_a_merge_and_a_split_that_leave_the_number_of_tokens_raise(tiny_source: str) -> None:
+    """Each vector is that of a word, and not that of a place."""
+    nlp = blank(tiny_source, keep_layers=True)
+    doc = nlp("Jo saw New York and Rome afterall .")
+    before = [token._.elmo.copy() for token in doc]
+    with doc.retokenize() as retokenizer:
+        retokenizer.merge(doc[2:4])
+        retokenizer.split(doc[6], ["after", "all"], heads=[(doc[6], 0), (doc[6], 1)])
+    assert [token.text for token in doc] == ["Jo", "saw", "New York", "and", "Rome", "after", "all", "."]
+    assert len(doc) == len(before)
+    np.testing.assert_array_equal(doc[1]._.elmo, before[1])
+    np.testing.assert_array_equal(doc[7]._.elmo, before[7])
+    for read in (lambda: doc[3]._.elmo, lambda: doc[2:4]._.elmo, lambda: doc._.elmo, lambda: doc._.elmo_layers):
+        with pytest.raises(ValueError, match=r"those of other tokens than .*nlp.get_pipe\('elmo'\)"):
+            read()
+
+
+def test_equal_words_that_have_moved_are_not_taken_for_each_other(nlp: Language) -> None:
+    doc = nlp("x y very very very ab")
+    with doc.retokenize() as retokenizer:
+        retokenizer.merge(doc[0:2])
+        retokenizer.split(doc[5], ["a", "b"], heads=[(doc[5], 0), (doc[5], 1)])
+    assert doc[3].text == "very"
+    with pytest.raises(ValueError, match="other tokens than 'very'"):
+        _ = doc[3]._.elmo
+
+
+def test_listener_reads_afresh_after_a_merge_and_a_split(tiny_source: str) -> None:
+    nlp = pipeline(tiny_source, "tagger")
+    train(nlp, 10)
+    doc = nlp.get_pipe("elmo")(nlp.make_doc("Vera moved to Rome"))
+    with doc.retokenize() as retokenizer:
+        retokenizer.merge(doc[1:3])
+        retokenizer.split(doc[3], ["Ro", "me"], heads=[(doc[3], 0), (doc[3], 1)])
+    fresh = Doc(nlp.vocab, words=[token.text for token in doc])
+    tagger = nlp.get_pipe("tagger")
+    (found,), (wanted,) = tagger.model.predict([doc]), tagger.model.predict([fresh])
+    np.testing.assert_allclose(found, wanted, atol=ATOL)
+
+
+def test_vectors_of_version_0_1_are_read(nlp: Language) -> None:
+    """Docs stored by it do not say of which words their vectors are."""
+    doc = nlp("a b c")
+    wanted = doc[1]._.elmo.copy()
+    for key in ("words", "spans"):
+        del doc.user_data["spacy_elmo"]["elmo"][key]
+    np.testing.assert_array_equal(doc[1]._.elmo, wanted)
+    np.testing.assert_array_equal(nlp(doc)[1]._.elmo, wanted)
+
+
+# Similarity
+
+
+def cosine(a: Array, b: Array) -> float:
+    return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
+
+def test_similarity_is_that_of_the_vectors(nlp: Language) -> None:
+    one, other = nlp("he struck a match"), nlp("the match is over")
+    pairs = [(one[3], other[1]), (one[1:4], other[0:2]), (one, other), (one[3], other), (one[0:2], other[1])]
+    for a, b in pairs:
+        assert a._.elmo_similarity(b) == pytest.approx(cosine(a._.elmo, b._.elmo), abs=1e-6)
+        assert a._.elmo_similarity(b) == pytest.approx(b._.elmo_similarity(a), abs=1e-6)
+    assert one[3]._.elmo_similarity(other[1]) < 0.999
+    assert one[3]._.elmo_similarity(one[3]) == pytest.approx(1)
+
+
+def test_similarity_of_whitespace_is_zero(nlp: Language) -> None:
+    doc = nlp("a \n b")
+    assert doc[1]._.elmo_similarity(doc[0]) == 0
+
+
+def test_similarity_leaves_hooks_to_their_owner(nlp: Language) -> None:
+    doc = nlp("a b")
+    doc.user_token_hooks["similarity"] = lambda token, other: 0.125
+    assert doc[0].similarity(doc[1]) == 0.125
+    assert nlp(doc)[0].similarity(doc[1]) == 0.125
+
+
+def test_similarity_of_what_has_no_vector_is_an_error(nlp: Language, other_source: str) -> None:
+    doc = nlp("a b")
+    with pytest.raises(ValueError, match="'c d' has no ELMo vector"):
+        doc._.elmo_similarity(nlp.make_doc("c d"))
+    with pytest.raises(ValueError, match="widths are 12 and 8"):
+        doc._.elmo_similarity(blank(other_source)("c d"))
+    with pytest.raises(TypeError, match="not of a str"):
+        doc._.elmo_similarity("c d")
+
+
+def test_similarity_right_after_load_and_in_other_processes(tiny_source: str, tmp_path: Path) -> None:
+    nlp = blank(tiny_source)
+    a, b = nlp("a match"), nlp("match over")
+    wanted = a[1]._.elmo_similarity(b[0])
+    nlp.to_disk(tmp_path / "nlp")
+    DocBin(store_user_data=True, docs=[a, b]).to_disk(tmp_path / "docs.spacy")
+    program = (
+        "import spacy, sys; from spacy.tokens import DocBin; nlp = spacy.load(sys.argv[1]); "
+        "a, b = DocBin().from_disk(sys.argv[2]).get_docs(nlp.vocab); print(a[1]._.elmo_similarity(b[0]))"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "nlp"), str(tmp_path / "docs.spacy")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=240)
+    assert float(done.stdout) == pytest.approx(wanted, abs=1e-6)
 
 
 def test_analyze_pipes_knows_what_is_assigned(nlp: Language) -> None:

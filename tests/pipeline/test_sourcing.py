@@ -1,6 +1,7 @@
 """Components taken over from another pipeline with `source`."""
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from spacy.util import load_model_from_config
 from .helpers import (
     TEXTS,
     assert_same_predictions,
+    elmo_config,
     elmo_listener_of,
     elmo_of,
     examples,
@@ -94,3 +96,65 @@ def test_sourced_under_another_name(trained: Language) -> None:
     nlp.add_pipe("elmo", name="vectors", source=source)
     nlp.add_pipe("ner", source=source)
     assert [ents for _, ents, _ in predictions(nlp)] == before
+
+
+@pytest.mark.parametrize("upstream", ["*", "elmo"])
+@pytest.mark.parametrize("frozen", [True, False])
+def test_renamed_component_keeps_its_listeners(tiny_source: str, tmp_path: Path, upstream: str, frozen: bool) -> None:
+    """In training, too; and after a way through disk, where the listener's config still has the old name."""
+    nlp = pipeline(tiny_source, "tagger", "ner", tok2vec=listener(upstream=upstream), frozen=frozen)
+    train(nlp, 20)
+    before = predictions(nlp)
+    nlp.rename_pipe("elmo", "vectors")
+    assert sorted(elmo_of(nlp, "vectors").listener_map) == ["ner", "tagger"]
+    for number in range(2):
+        assert_same_predictions(predictions(nlp), before)
+        nlp.to_disk(tmp_path / str(number))
+        nlp = spacy.load(tmp_path / str(number))
+    assert_same_predictions(predictions(load_model_from_config(nlp.config).from_bytes(nlp.to_bytes())), before)
+    weights = parameters(nlp, "vectors")
+    train(nlp, 1)
+    changed = [not np.array_equal(array, weights[name]) for name, array in parameters(nlp, "vectors").items()]
+    assert changed == [not frozen] * len(changed)
+
+
+def test_component_may_be_renamed_again_and_back(tiny_source: str, tmp_path: Path) -> None:
+    nlp = pipeline(tiny_source, "tagger", tok2vec=listener(upstream="elmo"))
+    train(nlp, 10)
+    before = predictions(nlp)
+    for old, new in (("elmo", "one"), ("one", "two"), ("two", "elmo"), ("elmo", "three")):
+        nlp.rename_pipe(old, new)
+        nlp.to_disk(tmp_path / new)
+        nlp = spacy.load(tmp_path / new)
+        assert_same_predictions(predictions(nlp), before)
+        assert elmo_listener_of(nlp, "tagger").upstream_name == new
+
+
+def test_config_at_loading_says_whom_to_listen_to(tiny_source: str, tmp_path: Path) -> None:
+    """Over the renaming that was saved."""
+    nlp = pipeline(tiny_source, "tagger", tok2vec=listener(upstream="elmo"))
+    nlp.rename_pipe("elmo", "vectors")
+    nlp.to_disk(tmp_path)
+    loaded = spacy.load(tmp_path, config={"components.tagger.model.tok2vec.upstream": "*"})
+    assert elmo_listener_of(loaded, "tagger").upstream_name == "*"
+    assert elmo_listener_of(loaded, "tagger").upstream is loaded.get_pipe("vectors")
+
+
+def test_sourced_under_another_name_comes_back_from_disk(tiny_source: str, tmp_path: Path) -> None:
+    source = pipeline(tiny_source, "ner", tok2vec=listener(upstream="elmo"))
+    train(source, 40)
+    before = predictions(source)
+    nlp = spacy.blank("xx")
+    nlp.add_pipe("elmo", name="vectors", source=source)
+    nlp.add_pipe("ner", source=source)
+    assert_same_predictions(predictions(nlp), before)
+    nlp.to_disk(tmp_path)
+    assert_same_predictions(predictions(spacy.load(tmp_path)), before)
+
+
+def test_component_under_the_old_name_is_not_taken_for_the_renamed_one(tiny_source: str, other_source: str) -> None:
+    nlp = pipeline(tiny_source, "tagger", tok2vec=listener(upstream="elmo"))
+    nlp.rename_pipe("elmo", "vectors")
+    nlp.add_pipe("elmo", after="vectors", config=elmo_config(other_source))
+    assert elmo_listener_of(nlp, "tagger").upstream is nlp.get_pipe("vectors")
+    assert elmo_of(nlp).listener_map == {}

@@ -7,6 +7,7 @@ import pytest
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
+from thinc.api import fix_random_seed
 
 from .helpers import (
     TEXTS,
@@ -19,6 +20,7 @@ from .helpers import (
     pipeline,
     predictions,
     right_answers,
+    spacy_listener,
     train,
     update_as_spacy_train,
 )
@@ -216,3 +218,19 @@ def test_evaluation_between_updates_changes_nothing(tiny_source: str) -> None:
         return losses
 
     assert last_losses(True) == pytest.approx(last_losses(False), rel=1e-4)
+
+
+@pytest.mark.parametrize("tok2vec", [listener(), spacy_listener(12)])
+def test_initializing_again_begins_anew(tiny_source: str, tok2vec: dict[str, Any]) -> None:
+    """The mixes, too: a listener's own, and the component's where spaCy's listeners train that."""
+    nlp = pipeline(tiny_source, "tagger", tok2vec=tok2vec, output="mix")
+    mix = elmo_of(nlp).mix if tok2vec == spacy_listener(12) else elmo_listener_of(nlp, "tagger").mix
+    losses = []
+    for _ in range(2):
+        fix_random_seed(0)
+        nlp.initialize(lambda: examples(nlp))
+        np.testing.assert_array_equal(mix.get_param("w"), 0)
+        np.testing.assert_array_equal(mix.get_param("gamma"), 1)
+        losses.append([loss["tagger"] for loss in train(nlp, 5)[0]])
+        assert np.abs(mix.get_param("gamma") - 1).max() > 1e-3
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
