@@ -1,4 +1,4 @@
-"""Which layout of a weight makes a product fastest on this processor: what `spacy_elmo.bilm.products` decides by.
+"""Which layout of a weight makes a product fastest on this processor: what `bilm.inference.products` decides by.
 
     python -m bench.products [--threads 1]
 
@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from spacy_elmo.bilm.products import Packed, Plain, Product
+from spacy_elmo.bilm.inference.products import Packed, Plain, Product
 
 SHAPES = {
     "small, state": (128, 4096),

@@ -69,13 +69,13 @@ def stream(text: str, limit: str, passes: str) -> Figures:
     import spacy
     from spacy.tokens import Doc
 
-    from spacy_elmo.bilm import engine
+    from spacy_elmo.bilm.inference import Engine
 
     nlp = spacy.blank("en")
     nlp.add_pipe("elmo")
     sentences = read(text, int(limit))
     list(nlp.pipe(Doc(nlp.vocab, words) for words in sentences[:64]))
-    inside, original = 0.0, engine.embed
+    inside, original = 0.0, Engine.embed
 
     def timed(*arguments: Any) -> Any:
         nonlocal inside
@@ -84,7 +84,7 @@ def stream(text: str, limit: str, passes: str) -> Figures:
         inside += time.perf_counter() - start
         return found
 
-    engine.embed = timed  # type: ignore[assignment]
+    Engine.embed = timed  # type: ignore[assignment, method-assign]
     loaded, resident = resident_bytes(), []
     start = time.perf_counter()
     for _ in range(int(passes)):
@@ -180,26 +180,26 @@ def roofline(source: str, text: str, limit: str, batch: str) -> Figures:
     import torch.nn.functional as F
 
     from spacy_elmo import load_bilm
-    from spacy_elmo.bilm import lstm_inference, products
+    from spacy_elmo.bilm.inference import products
 
     torch.set_num_threads(1)
     sentences, size = read(text, int(limit)), int(batch)
     shapes: Counter[tuple[int, int, int]] = Counter()
     convolutions: Counter[tuple[int, int, int, int, int]] = Counter()
 
-    def recording(prepare: Callable[..., products.Product]) -> Callable[..., products.Product]:
-        def prepare_recorded(weight: torch.Tensor, *arguments: Any, **keywords: Any) -> products.Product:
-            product = prepare(weight, *arguments, **keywords)
+    make = products.FixedWeight.product
 
-            def record(x: torch.Tensor, addend: torch.Tensor | None = None) -> torch.Tensor:
-                shapes[len(x), weight.shape[1], weight.shape[0]] += 1
-                return product(x, addend)
+    def recording(weight: products.FixedWeight, n_rows: int) -> products.Product:
+        product = make(weight, n_rows)
 
-            return record
+        def record(x: torch.Tensor, addend: torch.Tensor | None = None) -> torch.Tensor:
+            y = product(x, addend)
+            shapes[len(x), x.shape[1], y.shape[1]] += 1
+            return y
 
-        return prepare_recorded
+        return record
 
-    products.prepare = lstm_inference.prepare = recording(products.prepare)
+    products.FixedWeight.product = recording  # type: ignore[assignment, method-assign]
     bilm = load_bilm(source.split(","), device="cpu")
     for convolution in bilm.char_cnn.convolutions:
         convolution.register_forward_hook(

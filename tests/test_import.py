@@ -78,5 +78,5 @@ doc = nlp("A river bank.")
 assert doc.tensor.shape == (4, 256) and abs(doc.tensor).max() > 0.1
 """
     modules = modules_after(WITHOUT_OPTIONAL_MODULES + code)
-    assert {"spacy_elmo.pipeline", "spacy_elmo.bilm.engine"} <= modules
+    assert {"spacy_elmo.pipeline", "spacy_elmo.bilm.inference.engine"} <= modules
     assert not any(name.startswith(("spacy_transformers.", "transformers.", "h5py.")) for name in modules)

@@ -13,7 +13,6 @@ from torch.func import functional_call
 
 from ..bilm import BiLM, BiLMConfig, BiLMState
 from ..bilm.characters import BOUNDARY_WORDS, word_ids
-from ..bilm.engine import run_layers
 from ..bilm.weights import WeightsTracker
 from ..bilm.words import WordTypes
 from ..checkpoints import Source
@@ -134,7 +133,7 @@ class ElmoBiLm(nn.Module):
             return functional_call(run, ours, (types, state), strict=True)
         bilm = self.for_inference()
         if bilm.char_cnn.projection.weight.dtype == torch.float32:
-            return run_layers(bilm, types, BiLMState(state.hidden.float(), state.cell.float()))
+            return bilm.engine.run(types, state)
         with torch.no_grad():
             return bilm.forward_types(types, state)
 

@@ -8,10 +8,11 @@ from functools import partial
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor, nn
 
 from . import characters
-from .char_features import CharFeatures, Linear, in_chunks
+from .char_features import CharFeatures, Linear, call, in_chunks
 from .config import BiLMConfig
 
 
@@ -27,7 +28,7 @@ class CharCNN(CharFeatures):
 
     def __init__(self, config: BiLMConfig) -> None:
         super().__init__(config, characters.N_CHARACTERS, padding=characters.PAD, untrained=0)
-        self.projection = nn.Linear(config.n_filters, config.projection_dim)
+        self.projection = nn.Linear(config.n_filters, config.projection_dim, dtype=torch.float32)
 
     def word_ids(self, words: Sequence[str]) -> npt.NDArray[np.int64]:
         """The rows of ids that stand for words, (n_words, max_characters)."""
@@ -37,7 +38,7 @@ class CharCNN(CharFeatures):
         """The rows that stand for the begin and the end of a sentence, (2, max_characters)."""
         return characters.boundary_ids(self.config.max_characters)
 
-    def forward(self, ids: Tensor, linear: Linear = nn.Linear.__call__) -> Tensor:
+    def forward(self, ids: Tensor, linear: Linear = call) -> Tensor:
         weight = self.projection.weight
         if len(ids) == 0:
             return weight.new_zeros(0, self.config.projection_dim)

@@ -18,15 +18,21 @@ _ACTIVATION = {"relu": torch.relu, "tanh": torch.tanh}
 Linear = Callable[[nn.Linear, Tensor], Tensor]
 
 
+def call(layer: nn.Module, x: Tensor) -> Tensor:
+    """The layer itself."""
+    y: Tensor = layer(x)
+    return y
+
+
 class Highway(nn.Module):
     """y = g * relu(W_t x + b_t) + (1 - g) * x with g = sigmoid(W_c x + b_c) (Srivastava et al. 2015)."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.transform = nn.Linear(dim, dim)
-        self.carry = nn.Linear(dim, dim)
+        self.transform = nn.Linear(dim, dim, dtype=torch.float32)
+        self.carry = nn.Linear(dim, dim, dtype=torch.float32)
 
-    def forward(self, x: Tensor, linear: Linear) -> Tensor:
+    def forward(self, x: Tensor, linear: Linear = call) -> Tensor:
         return torch.lerp(x, torch.relu(linear(self.transform, x)), torch.sigmoid(linear(self.carry, x)))
 
 
@@ -40,8 +46,10 @@ class CharFeatures(nn.Module):
         super().__init__()
         self.config = config
         self.padding = padding
-        self.embedding = nn.Embedding(n_characters, config.char_dim, padding_idx=untrained)
-        self.convolutions = nn.ModuleList(nn.Conv1d(config.char_dim, count, width) for width, count in config.filters)
+        self.embedding = nn.Embedding(n_characters, config.char_dim, padding_idx=untrained, dtype=torch.float32)
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(config.char_dim, count, width, dtype=torch.float32) for width, count in config.filters
+        )
         self.highways = nn.ModuleList(Highway(config.n_filters) for _ in range(config.n_highway))
 
     def features(self, ids: Tensor, linear: Linear) -> Tensor:

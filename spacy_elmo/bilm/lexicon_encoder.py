@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from .char_features import CharFeatures, Linear, in_chunks
+from .char_features import CharFeatures, Linear, call, in_chunks
 from .config import BiLMConfig, LexiconConfig
 from .lexicon import PADDING, Lexicon
 
@@ -28,12 +28,14 @@ class LexiconEncoder(nn.Module):
         self.lexicon = lexicon
         self.words: nn.Embedding | None = None
         if lexicon.words is not None:
-            self.words = nn.Embedding(shape.n_words, shape.word_dim, padding_idx=lexicon.words[PADDING])
+            self.words = nn.Embedding(
+                shape.n_words, shape.word_dim, padding_idx=lexicon.words[PADDING], dtype=torch.float32
+            )
         self.characters: CharFeatures | None = None
         if lexicon.characters is not None:
             padding = lexicon.characters[PADDING]
             self.characters = CharFeatures(config, shape.n_characters, padding=padding, untrained=padding)
-        self.projection = nn.Linear(config.feature_dim, config.projection_dim)
+        self.projection = nn.Linear(config.feature_dim, config.projection_dim, dtype=torch.float32)
 
     def word_ids(self, words: Sequence[str]) -> npt.NDArray[np.int64]:
         """The rows of ids that stand for words, (n_words, n)."""
@@ -43,7 +45,7 @@ class LexiconEncoder(nn.Module):
         """The rows that stand for the begin and the end of a sentence, (2, n)."""
         return self.lexicon.boundary_ids(self.config.max_characters)
 
-    def forward(self, ids: Tensor, linear: Linear = nn.Linear.__call__) -> Tensor:
+    def forward(self, ids: Tensor, linear: Linear = call) -> Tensor:
         weight = self.projection.weight
         if len(ids) == 0:
             return weight.new_zeros(0, self.config.projection_dim)

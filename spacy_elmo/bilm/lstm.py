@@ -1,11 +1,12 @@
 """The clipped LSTM with projection (Sak et al. 2014): its parameters, and its differentiable run for training.
 
-`lstm_inference` runs the same parameters without autograd. Both take packed rows (see `packing`) and the state of the
+`inference.lstm` runs the same parameters without autograd. Both take packed rows (see `packing`) and the state of the
 sequences in packed order, and give back the new state beside the output. Neither keeps anything between calls.
 """
 
 import math
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,24 @@ from .lstm_function import LSTMFunction
 FORGET_BIAS = 1.0
 
 State = tuple[Tensor, Tensor]
+
+
+class LSTMLayer(Protocol):
+    """What running a layer takes of it, see `ProjectedLSTM`."""
+
+    cell_clip: float
+    projection_clip: float
+
+    @property
+    def projection(self) -> Tensor: ...
+
+    def split_weight(self) -> tuple[Tensor, Tensor]: ...
+
+    def gate_bias(self) -> Tensor: ...
+
+    def __call__(
+        self, x: Tensor, batch_sizes: Sequence[int], state: State, starts: Tensor | None = ...
+    ) -> tuple[Tensor, State]: ...
 
 
 class ProjectedLSTM(nn.Module):
@@ -40,9 +59,9 @@ class ProjectedLSTM(nn.Module):
         self.cell_dim = cell_dim
         self.cell_clip = math.inf if cell_clip is None else cell_clip
         self.projection_clip = math.inf if projection_clip is None else projection_clip
-        self.weight = nn.Parameter(torch.empty(4 * cell_dim, input_dim + projection_dim))
-        self.bias = nn.Parameter(torch.zeros(4 * cell_dim))
-        self.projection = nn.Parameter(torch.empty(projection_dim, cell_dim))
+        self.weight = nn.Parameter(torch.empty(4 * cell_dim, input_dim + projection_dim, dtype=torch.float32))
+        self.bias = nn.Parameter(torch.zeros(4 * cell_dim, dtype=torch.float32))
+        self.projection = nn.Parameter(torch.empty(projection_dim, cell_dim, dtype=torch.float32))
         nn.init.xavier_uniform_(self.weight)
         nn.init.xavier_uniform_(self.projection)
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from itertools import chain
 from typing import cast
 
@@ -11,17 +11,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from . import engine
 from .char_cnn import CharCNN
 from .characters import BOUNDARY_WORDS
 from .config import BiLMConfig
-from .derived import Derived
+from .inference import PRECISIONS, Engine
 from .lexicon import Lexicon
 from .lexicon_encoder import LexiconEncoder
 from .lstm import ProjectedLSTM
-from .packing import Packing
-from .products import PRECISIONS
 from .sentences import Sentences, as_words
+from .stack import run_layers
 from .state import BiLMState
 from .weights import WeightsTracker
 from .words import WordTypes
@@ -45,9 +43,7 @@ class BiLM(nn.Module):
             raise ValueError(f"biLM precision {precision!r} is not one of {', '.join(PRECISIONS)}.")
         self.config = config
         self.precision = precision
-        self.derived = Derived()
-        self._tracker = WeightsTracker()
-        self._digest: tuple[Hashable, str] = None, ""
+        self._weights = WeightsTracker()
         if config.lexicon is None and lexicon is not None:
             raise ValueError("A lexicon was given, but the biLM's config is one of a model that has no lexicon.")
         if config.lexicon is None:
@@ -100,6 +96,14 @@ class BiLM(nn.Module):
             self.word_encoder.boundary_words = BOUNDARY_WORDS
         return self
 
+    @property
+    def engine(self) -> Engine:
+        """What runs the present weights without autograd. It is made anew when they change: ask for it at each use."""
+        return self._weights.kept(("engine", self.precision), self._tensors(), self._new_engine)
+
+    def _new_engine(self) -> Engine:
+        return Engine(self.config, self.word_encoder, self.stacks, self.precision)
+
     def weights_token(self) -> Hashable:
         """A value that differs from an earlier one whenever the weights may have changed since: for all who keep what
         they computed with them. No other biLM and no other process gives an equal one. Takes some 0.1 ms.
@@ -114,22 +118,23 @@ class BiLM(nn.Module):
         Returns:
             A text. Equal texts mean equal weights; after `to("cpu")` and the like, equal weights may have another one.
         """
-        return self._tracker.token(chain(self.parameters(), self.buffers()))
+        return self._weights.token(self._tensors())
 
     def changed(self) -> None:
         """Say that weights were written in a way that torch does not count, see `weights_token`. Whatever was computed
         with the old ones is computed again when it is next needed.
         """
-        self._tracker.renew()
+        self._weights.renew()
 
     def digest(self) -> str:
         """What a biLM is, whatever file it came from: the SHA-256, in hexadecimal digits, of its config, its lexicon,
         and its weights. Computed once for each `weights_token`.
         """
-        token = self.weights_token()
-        if self._digest[0] != token:
-            self._digest = token, self._compute_digest()
-        return self._digest[1]
+        return self._weights.kept("digest", self._tensors(), self._compute_digest)
+
+    def _tensors(self) -> Iterator[Tensor]:
+        """All that a change of the weights could be one of."""
+        return chain(self.parameters(), self.buffers())
 
     def _compute_digest(self) -> str:
         lexicon = None if self.lexicon is None else [self.lexicon.words, self.lexicon.characters]
@@ -148,7 +153,7 @@ class BiLM(nn.Module):
             is the word encoder's vector, twice; in the others the forward half stands first.
         Raises TypeError where `sentences` are not tokenised sentences, see `sentences.as_words`.
         """
-        return engine.embed(self, as_words(sentences))
+        return self.engine.embed(as_words(sentences))
 
     def embed_stateful(
         self, sentences: Sentences, state: BiLMState | None = None
@@ -167,7 +172,7 @@ class BiLM(nn.Module):
             raise ValueError(
                 f"The state is one of {state.n_sequences} sequences, but there are {len(sentences)} sentences."
             )
-        return engine.embed_batch(self, sentences, state)
+        return self.engine.embed_stateful(sentences, state)
 
     def forward(self, sentences: Sentences) -> list[Tensor]:
         """As `embed`, differentiable: for training. The sentences form one batch.
@@ -186,39 +191,10 @@ class BiLM(nn.Module):
         return [sentence[:, 1:-1] for sentence in layers.split(types.lengths, dim=1)]
 
     def forward_types(self, types: WordTypes, state: BiLMState | None = None) -> tuple[Tensor, BiLMState]:
-        """As `engine.run_layers`, differentiable: all layers of a batch, boundaries included, (n_layers + 1, n_rows,
-        width), and the state after it. Both carry the graph, and are in the parameters' own precision.
-
-        state: of as many sequences as `types` has; None for zeros.
+        """As `Engine.run`, differentiable and in the parameters' own precision: all layers of a batch, boundaries
+        included, from a state of as many sequences, None for zeros, to a state. See `stack.run_layers`.
         """
-        packing = Packing.of(types.lengths)
-        table = self.word_encoder(torch.from_numpy(types.ids).to(self.device))
-        tokens = table[torch.from_numpy(types.tokens).to(self.device)]
         if state is None:
             state = BiLMState.zeros(self.config, len(types.lengths), self.device)
-        order = torch.from_numpy(packing.order).to(self.device)
-        # In the parameters' own precision: a biLM in float64 is the measure of rounding errors.
-        packed = BiLMState(state.hidden.to(tokens.dtype), state.cell.to(tokens.dtype)).reorder(order)
-        directions = [self._forward_direction(tokens, packing, packed, direction) for direction in (0, 1)]
-        layers, hidden, cell = zip(*directions, strict=True)
-        new_state = BiLMState(torch.stack(hidden), torch.stack(cell))
-        return torch.cat(layers, dim=2), new_state.reorder(torch.argsort(order))
-
-    def _forward_direction(
-        self, tokens: Tensor, packing: Packing, state: BiLMState, direction: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """One direction of all layers, (n_layers + 1, n_rows, projection_dim) in the flat order of `tokens`, and the
-        new hidden and cell states, each layer's in packed order.
-        """
-        index = torch.from_numpy(packing.directions[direction]).to(tokens.device)
-        back = torch.argsort(index)
-        sizes = packing.batch_sizes.tolist()
-        outputs, x = [tokens], tokens[index]
-        hidden, cell = [], []
-        for number, lstm in enumerate(self.stacks[direction]):
-            y, (new_hidden, new_cell) = lstm(x, sizes, (state.hidden[direction, number], state.cell[direction, number]))
-            x = y + x if number and self.config.skip_connections else y
-            outputs.append(x[back])
-            hidden.append(new_hidden)
-            cell.append(new_cell)
-        return torch.stack(outputs), torch.stack(hidden), torch.stack(cell)
+        skip = self.config.skip_connections
+        return run_layers(self.word_encoder, self.stacks, types, state, skip_connections=skip)

@@ -20,7 +20,7 @@ class BiLMState:
     cell: Tensor
 
     @classmethod
-    def zeros(cls, config: BiLMConfig, n_sequences: int, device: torch.device | None = None) -> "BiLMState":
+    def zeros(cls, config: BiLMConfig, n_sequences: int, device: torch.device | str = "cpu") -> "BiLMState":
         """The state before a first sentence."""
         shape = (2, config.n_layers, n_sequences)
         return cls(

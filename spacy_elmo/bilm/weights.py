@@ -1,12 +1,14 @@
 """Whether a model's weights are still what they were: for all that is computed from weights once and then kept."""
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -43,28 +45,40 @@ def _facts(tensor: Tensor) -> tuple[Any, ...]:
 
 
 class WeightsTracker:
-    """Gives some tensors a token that stays the same only as long as they do.
+    """Gives some tensors a token that stays the same only as long as they do, and keeps what was made of them so long.
 
-    A copy and an unpickled one start afresh: with other tensors, or with the same ones under another token.
+    A copy and an unpickled one start afresh, under another token and with nothing kept.
     """
 
     def __init__(self) -> None:
-        self._seen: tuple[list[_Record], str] = [], _new_token()
+        self.renew()
 
     def token(self, tensors: Iterable[Tensor]) -> str:
         """A text that no other tracker and no other process gives, and another one after each change that torch counts:
         of the tensors themselves, their memory, type, shape and device, and of the number of writes into them.
         """
-        records, token = self._seen
-        found = list(tensors)
-        if len(found) != len(records) or not all(map(_Record.holds_for, records, found)):
-            token = _new_token()
-            self._seen = [_Record.of(tensor) for tensor in found], token
+        token, _ = self._look_at(tensors)
         return token
 
+    def kept(self, name: Hashable, tensors: Iterable[Tensor], make: Callable[[], T]) -> T:
+        """What `make` gave under this name since the tensors last changed."""
+        _, kept = self._look_at(tensors)
+        if name not in kept:
+            kept[name] = make()
+        value: T = kept[name]
+        return value
+
     def renew(self) -> None:
-        """Another token from now on."""
-        self._seen = [], _new_token()
+        """Another token from now on, and nothing kept."""
+        self._seen: tuple[list[_Record], str, dict[Hashable, Any]] = [], _new_token(), {}
+
+    def _look_at(self, tensors: Iterable[Tensor]) -> tuple[str, dict[Hashable, Any]]:
+        records, token, kept = self._seen
+        found = list(tensors)
+        if len(found) != len(records) or not all(map(_Record.holds_for, records, found)):
+            token, kept = _new_token(), {}
+            self._seen = [_Record.of(tensor) for tensor in found], token, kept
+        return token, kept
 
     def __reduce__(self) -> tuple[type["WeightsTracker"], tuple[()]]:
         return WeightsTracker, ()

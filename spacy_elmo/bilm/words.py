@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 # Boundary marks of a sentence, one at each end, and the first types: <S> is type 0, </S> type 1.
 BOUNDARIES = 2
@@ -22,6 +23,13 @@ class Numbering(Protocol):
 
     def boundary_ids(self) -> Ids:
         """Of the marks of begin and end of a sentence, (2, n)."""
+
+
+class WordEncoder(Numbering, Protocol):
+    """What makes vectors of words."""
+
+    def __call__(self, ids: Tensor, linear: Any = ...) -> Tensor:
+        """(n_words, n) int64 to (n_words, projection_dim). linear: see `char_features.Linear`."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from ..bilm import BiLMState
-from ..bilm.engine import batches, run_layers
+from ..bilm.inference import batches
 from ..bilm.sentences import Sentences, as_words
 from ..bilm.words import WordTypes
 from ..corpus.corpus import MARKS, UNKNOWN
@@ -107,7 +107,7 @@ def _score_batch(
 ) -> list[SentenceScore]:
     config = model.bilm.config
     types = WordTypes.of(sentences, model.bilm.word_encoder)
-    layers, _ = run_layers(model.bilm, types, BiLMState.zeros(config, len(sentences), model.bilm.device))
+    layers, _ = model.bilm.engine.run(types, BiLMState.zeros(config, len(sentences), model.bilm.device))
     classes = [[0, *(numbers.get(word, UNKNOWN) for word in sentence), 1] for sentence in sentences]
     ends = np.cumsum([0, *types.lengths])
     results = []

@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import os
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
@@ -27,21 +26,11 @@ class BiLMShim(Shim):
 
     def __init__(self, source: Source, precision: str) -> None:
         super().__init__(None, config={"source": source, "precision": precision})
-        self._process = os.getpid()
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Unpickled in another process, it is no fork of that one."""
-        self.__dict__.update(state)
-        self._process = os.getpid()
 
     @property
     def bilm(self) -> BiLM:
         if self._model is None:
             self._model = load_bilm(self.cfg["source"], get_torch_default_device(), self.cfg["precision"])
-        if self._process != os.getpid():
-            # A forked worker has a copy of its parent's thread pool without the threads, and would wait for them.
-            torch.set_num_threads(1)
-            self._process = os.getpid()
         return self._model
 
     def weights_token(self) -> Hashable:

@@ -10,7 +10,7 @@ from spacy.util import load_config
 from thinc.api import Config
 
 from ..bilm import BiLMConfig
-from ..bilm.products import PRECISIONS
+from ..bilm.inference import PRECISIONS
 from ..corpus.formats import FORMATS
 from .errors import ConfigError
 from .schedule import DECAYS

@@ -1,13 +1,14 @@
 """The LSTM layers of both directions over a training window: what a training step spends its time in."""
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from ..bilm import BiLM
 from ..bilm.lstm import ProjectedLSTM
+from ..bilm.stack import run_stack
 
 T = TypeVar("T")
 
@@ -66,21 +67,17 @@ class Recurrence(nn.Module):
         self, direction: int, x: Tensor, starts: Tensor, hidden: Tensor, cell: Tensor, keep: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The top layer, and the hidden and cell states of all layers."""
-        stack = (self.forward_layers, self.backward_layers)[direction]
         n_lanes = hidden.shape[2]
-        batch_sizes = [n_lanes] * (len(x) // n_lanes)
-        masks = [None] * (len(stack) + 1) if keep is None else list(keep.chunk(len(stack) + 1, dim=1))
-        states = []
-        for number, (lstm, mask) in enumerate(zip(stack, masks, strict=False)):
-            assert isinstance(lstm, ProjectedLSTM)
-            x = x if mask is None else x * mask
-            y, state = lstm(x, batch_sizes, (hidden[direction, number], cell[direction, number]), starts)
-            x = y + x if number and self.config.skip_connections else y
-            states.append(state)
-        if masks[-1] is not None:
-            x = x * masks[-1]
-        new_hidden, new_cell = zip(*states, strict=True)
-        return x, torch.stack(new_hidden), torch.stack(new_cell)
+        outputs, new_hidden, new_cell = run_stack(
+            cast(Sequence[ProjectedLSTM], (self.forward_layers, self.backward_layers)[direction]),
+            x,
+            [n_lanes] * (len(x) // n_lanes),
+            (hidden[direction], cell[direction]),
+            skip_connections=self.config.skip_connections,
+            starts=starts,
+            keep=keep,
+        )
+        return outputs[-1], new_hidden, new_cell
 
     def capture(self, n_lanes: int, unroll: int, dropout: bool) -> None:
         """Record a window's kernels, of forward and backward pass, as CUDA graphs. Each step of the time loop is some

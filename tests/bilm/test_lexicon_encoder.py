@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spacy_elmo import BiLM, BiLMConfig, load_bilm
-from spacy_elmo.bilm import char_features, engine
+from spacy_elmo.bilm import char_features
 from spacy_elmo.bilm.config import LexiconConfig
+from spacy_elmo.bilm.inference import engine
 from spacy_elmo.bilm.lexicon import Lexicon
 from spacy_elmo.bilm.lexicon_encoder import LexiconEncoder
 from tests.manylangs import CHARACTERS, SENTENCES, WORDS, ManyLangs, random_model

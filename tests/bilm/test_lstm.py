@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
+from spacy_elmo.bilm.inference.lstm import InferenceLSTM
 from spacy_elmo.bilm.lstm import ProjectedLSTM
-from spacy_elmo.bilm.lstm_inference import PreparedLSTM
 from tests.reference.plain_lstm import plain_lstm
 
 BATCH_SIZES = [5, 5, 3, 3, 2, 1, 1]
@@ -113,8 +113,8 @@ def run_forward(lstm: ProjectedLSTM, x: Tensor, batch_sizes: list[int], state: S
 
 def run_prepared(lstm: ProjectedLSTM, x: Tensor, batch_sizes: list[int], state: State) -> tuple[Tensor, State]:
     state = (state[0].clone(), state[1].clone())
-    prepared = PreparedLSTM(lstm, "float32", n_rows=batch_sizes[0])
-    return prepared.run(prepared.input_gates(x), batch_sizes, state), state
+    prepared = InferenceLSTM(lstm, "float32")
+    return prepared.run(prepared.input_gates(x), batch_sizes, state, n_rows=batch_sizes[0]), state
 
 
 Run = Callable[[ProjectedLSTM, Tensor, list[int], State], tuple[Tensor, State]]

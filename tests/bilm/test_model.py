@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from spacy_elmo import BiLM, BiLMState, load_bilm
 from spacy_elmo.bilm import characters
-from spacy_elmo.bilm.engine import run_layers
 from spacy_elmo.bilm.words import WordTypes
 from tests.checkpoints.test_allennlp import write_pair
 from tests.conftest import TINY, random_bilm
@@ -96,7 +95,7 @@ def test_embed_stateful_equals_the_reference(
 
 
 @pytest.mark.parametrize("overrides", SHAPES[:5])
-def test_forward_types_equals_run_layers(tmp_path: Path, overrides: dict[str, Any]) -> None:
+def test_forward_types_equals_the_engines_run(tmp_path: Path, overrides: dict[str, Any]) -> None:
     """From a state to a state, boundaries included."""
     bilm, _ = pair_of_models(tmp_path, overrides, 1.0)
     state: BiLMState | None = None
@@ -104,7 +103,7 @@ def test_forward_types_equals_run_layers(tmp_path: Path, overrides: dict[str, An
     for sentences in (SENTENCES, SENTENCES[::-1]):
         types = WordTypes.of(sentences, bilm.word_encoder)
         layers, state = bilm.forward_types(types, state)
-        wanted, wanted_state = run_layers(bilm, types, wanted_state)
+        wanted, wanted_state = bilm.engine.run(types, wanted_state)
         for found, value in zip((layers, *vars(state).values()), (wanted, *vars(wanted_state).values()), strict=True):
             assert found.requires_grad
             torch.testing.assert_close(found.detach(), value, rtol=0, atol=1e-5)

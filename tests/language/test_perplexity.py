@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spacy_elmo.bilm import engine
 from spacy_elmo.bilm.characters import boundary_ids, word_ids
+from spacy_elmo.bilm.inference import engine
 from spacy_elmo.language import LanguageModel, Perplexity, SentenceScore, score
 from spacy_elmo.language.perplexity import totals
 from tests.reference.plain_lstm import plain_lstm

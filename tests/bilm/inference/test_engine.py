@@ -1,9 +1,12 @@
 """What the engine promises whatever the sizes of its batches and chunks, which are made tiny here."""
 
 import copy
+import pickle
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from spacy_elmo import BiLM, BiLMState, load_bilm
-from spacy_elmo.bilm import char_features, engine, word_vectors
-from spacy_elmo.bilm.products import MANY_ROWS
+from spacy_elmo import BiLM, BiLMConfig, BiLMState, load_bilm
+from spacy_elmo.bilm import char_features
+from spacy_elmo.bilm.inference import engine, word_table
+from spacy_elmo.bilm.inference.products import MANY_ROWS
 from tests.conftest import TINY, random_bilm
 
 TOLERANCE = 1e-5
@@ -216,7 +220,7 @@ def test_words_that_leave_the_table_and_come_back(
 ) -> None:
     bilm = fresh(tiny_bilm)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(word_vectors, "CACHE_BYTES", cache_words * 4 * TINY.projection_dim)
+        patch.setattr(word_table, "CACHE_BYTES", cache_words * 4 * TINY.projection_dim)
         patch.setattr(engine, "WORKING_BYTES", working_bytes)
         for sentences in calls:
             assert_same(bilm.embed(sentences), by_forward(bilm, sentences))
@@ -417,3 +421,99 @@ def test_another_precision_is_seen_at_once() -> None:
     bilm.embed([["a", "b"]])
     bilm.precision = other.precision = "bfloat16"
     np.testing.assert_array_equal(bilm.embed([["a", "b"]])[0], other.embed([["a", "b"]])[0])
+
+
+def tensors_in(value: object, seen: set[int]) -> Iterator[torch.Tensor]:
+    """Of an object, its attributes, and theirs."""
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from tensors_in(item, seen)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from tensors_in(item, seen)
+    elif not isinstance(value, nn.Module):
+        for item in vars(value).values() if hasattr(value, "__dict__") else ():
+            yield from tensors_in(item, seen)
+
+
+def bytes_kept(bilm: BiLM, value: object) -> int:
+    """Of weights in other layouts: beside the parameters' own memory, and without the table of words."""
+    own = {parameter.untyped_storage().data_ptr() for parameter in bilm.parameters()}
+    total = 0
+    for tensor in tensors_in(value, set()):
+        dense = tensor.layout == torch.strided
+        if not dense or tensor.untyped_storage().data_ptr() not in own:
+            total += tensor.numel() * tensor.element_size()
+    return total
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_weights_are_laid_out_once_and_those_of_steps_at_most_twice(precision: str) -> None:
+    """Whatever the batches: the inputs' once, the state's for one row and for more, the projection's once."""
+    config = BiLMConfig(**{**TINY.to_dict(), "cell_dim": 64, "projection_dim": 16})
+    bilm = BiLM(config, precision)
+    for n_sentences in (1, 20, 200, 1, 7):
+        bilm.embed([["a", "few", "words"]] * n_sentences)
+    gates, projections = 2 * 2 * 4 * 64 * 16, 2 * 2 * 64 * 16
+    allowed = 4 * (gates + 2 * gates + projections) if precision == "float32" else 2 * (2 * gates + projections)
+    biases = 2 * 2 * 4 * 4 * 64
+    found = bytes_kept(bilm, bilm.engine._lstms)
+    assert 0 < found <= allowed + biases
+
+
+def test_an_engine_is_copied_and_pickled_without_what_it_keeps(tiny_bilm: BiLM) -> None:
+    engine = fresh(tiny_bilm).engine
+    new = len(pickle.dumps(engine))
+    wanted = engine.embed(CHANGED_SENTENCES)
+    assert len(pickle.dumps(engine)) == new
+    for other in (copy.deepcopy(engine), pickle.loads(pickle.dumps(engine))):
+        assert len(list(tensors_in(other._words._rows, set()))) == 0
+        assert not other._starts
+        assert largest_difference(other.embed(CHANGED_SENTENCES), wanted) == 0
+
+
+def test_old_weights_and_all_that_was_made_of_them_are_gone_at_once(tiny_bilm: BiLM) -> None:
+    bilm = fresh(tiny_bilm)
+    bilm.embed(CHANGED_SENTENCES)
+    old = weakref.ref(bilm.engine)
+    in_place(bilm, bilm.stacks[0][0].bias)
+    bilm.weights_token()
+    assert old() is None
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_weights_of_another_type_give_float32(tiny_bilm: BiLM, dtype: torch.dtype) -> None:
+    bilm = fresh(tiny_bilm).to(dtype)
+    rounded = fresh(bilm).float()
+    found, wanted = bilm.embed(CHANGED_SENTENCES), rounded.embed(CHANGED_SENTENCES)
+    assert {array.dtype for array in found} == {np.dtype(np.float32)}
+    assert largest_difference(found, wanted) < {torch.float64: 1e-5, torch.float16: 0.02, torch.bfloat16: 0.2}[dtype]
+
+
+SETTINGS: dict[str, tuple[Callable[[Any], None], Any, Any]] = {
+    "default type": (torch.set_default_dtype, torch.float64, torch.float32),
+    "default device": (torch.set_default_device, "meta", None),
+}
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_defaults_of_torch_are_none_of_its_business(tiny_bilm: BiLM, tiny_source: str, setting: str) -> None:
+    """Neither while it embeds, nor while it trains, nor while it loads."""
+    wanted, stateful = tiny_bilm.embed(CHANGED_SENTENCES), tiny_bilm.embed_stateful(CHANGED_SENTENCES)[0]
+    change, value, before = SETTINGS[setting]
+    change(value)
+    try:
+        for bilm in (fresh(tiny_bilm), load_bilm(tiny_source, device="cpu")):
+            assert_same(bilm.embed(CHANGED_SENTENCES), wanted)
+            assert_same(bilm.embed_stateful(CHANGED_SENTENCES)[0], stateful)
+            assert_same(by_forward(bilm, CHANGED_SENTENCES), wanted)
+            assert [tensor.dtype for tensor in bilm([[]])] == [torch.float32]
+        if setting == "default type":
+            assert {parameter.dtype for parameter in BiLM(TINY).parameters()} == {torch.float32}
+    finally:
+        change(before)

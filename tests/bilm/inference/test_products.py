@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from spacy_elmo.bilm import products
-from spacy_elmo.bilm.products import MANY_ROWS, Half, Packed, Plain, Product
+from spacy_elmo.bilm.inference import products
+from spacy_elmo.bilm.inference.products import MANY_ROWS, FixedWeight, Half, Packed, Plain, Product
 
 # Factors are near 1 and at most 40 are summed: more than ten times what float32 rounding makes of them.
 TOLERANCE = 1e-5
@@ -146,10 +146,10 @@ def test_what_a_product_is_made_for_does_not_change_its_numbers(
         patch.setattr(products, "_has_packing", lambda dtype: packing and dtype == torch.float32)
         patch.setattr(products, "_has_avx512", lambda: avx512)
         for made_for in ROW_COUNTS:
-            product = products.prepare(case.weight, "float32", made_for)
+            product = FixedWeight(case.weight, "float32").product(made_for)
             assert packing or isinstance(product, Plain)
             case.assert_exact(product)
-        case.assert_near(products.prepare(case.weight, "bfloat16", n_rows))
+        case.assert_near(FixedWeight(case.weight, "bfloat16").product(n_rows))
 
 
 def layout(product: Product) -> tuple[object, ...]:
@@ -161,7 +161,7 @@ def layout(product: Product) -> tuple[object, ...]:
 def test_rows_of_one_kind_get_one_layout(shape: tuple[int, int]) -> None:
     layouts: dict[str, set[tuple[object, ...]]] = {}
     for n_rows in range(1, 2 * MANY_ROWS):
-        product = products.prepare(torch.zeros(shape), "float32", n_rows)
+        product = FixedWeight(torch.zeros(shape), "float32").product(n_rows)
         layouts.setdefault(products.kind(n_rows), set()).add(layout(product))
     assert list(layouts) == ["one", "few", "many"]
     assert {len(found) for found in layouts.values()} == {1}
@@ -172,7 +172,7 @@ def test_both_layouts_are_in_use() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(products, "_has_packing", lambda dtype: False)
         weights = [torch.zeros(40, 5), torch.zeros(5, 40)]
-        found = [products.prepare(weight, "float32", n_rows) for weight in weights for n_rows in (1, 9)]
+        found = [FixedWeight(weight, "float32").product(n_rows) for weight in weights for n_rows in (1, 9)]
     assert {product._transposed.is_contiguous() for product in found if isinstance(product, Plain)} == {False, True}
 
 
@@ -202,8 +202,8 @@ def test_a_packing_that_fails_is_not_used(monkeypatch: pytest.MonkeyPatch, attri
     for dtype in (torch.float32, torch.bfloat16):
         assert not products._has_packing(dtype)
     case = Case(5, 7, 30, 2)
-    case.assert_exact(products.prepare(case.weight, "float32", 5))
-    case.assert_near(products.prepare(case.weight, "bfloat16", 5))
+    case.assert_exact(FixedWeight(case.weight, "float32").product(5))
+    case.assert_near(FixedWeight(case.weight, "bfloat16").product(5))
 
 
 @pytest.mark.usefixtures("asked_afresh")

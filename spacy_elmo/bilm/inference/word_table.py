@@ -15,7 +15,7 @@ CACHE_BYTES = 64 * 2**20
 Ids = npt.NDArray[np.int64]
 
 
-class WordVectors:
+class WordTable:
     """A bounded table of vectors, by the words' ids, so that no two words can be mistaken for each other. The words
     used longest ago make room for new ones.
     """

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from spacy_elmo.bilm import word_vectors
-from spacy_elmo.bilm.word_vectors import Ids, WordVectors
+from spacy_elmo.bilm.inference import word_table
+from spacy_elmo.bilm.inference.word_table import Ids, WordTable
 
 N_CHARACTERS, WIDTH = 5, 3
 
@@ -41,10 +41,10 @@ def vectors_of(words: Sequence[int]) -> Tensor:
     return Compute()(ids_of(words))
 
 
-def table_of(capacity: int) -> WordVectors:
+def table_of(capacity: int) -> WordTable:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(word_vectors, "CACHE_BYTES", capacity * 4 * WIDTH + 1)
-        return WordVectors(WIDTH)
+        patch.setattr(word_table, "CACHE_BYTES", capacity * 4 * WIDTH + 1)
+        return WordTable(WIDTH)
 
 
 different_words = st.lists(st.integers(0, 15), max_size=10, unique=True)
@@ -78,8 +78,8 @@ def test_the_word_used_longest_ago_leaves_first() -> None:
 @pytest.mark.parametrize("cache_bytes", [0, 1, 4 * WIDTH - 1, 4 * WIDTH, 64 * 2**10])
 def test_the_table_is_bounded(monkeypatch: pytest.MonkeyPatch, cache_bytes: int) -> None:
     """By its bytes, if they are enough for a word at all."""
-    monkeypatch.setattr(word_vectors, "CACHE_BYTES", cache_bytes)
-    table = WordVectors(WIDTH)
+    monkeypatch.setattr(word_table, "CACHE_BYTES", cache_bytes)
+    table = WordTable(WIDTH)
     size = table._table.untyped_storage().nbytes()
     assert size <= max(cache_bytes, 4 * WIDTH)
     for start in range(0, 300, 7):
@@ -101,7 +101,7 @@ def test_words_that_differ_in_one_place_are_told_apart() -> None:
     for place in range(N_CHARACTERS):
         ids = np.full((262, N_CHARACTERS), 7, dtype=np.int64)
         ids[:, place] = np.arange(262)
-        table, vectors = WordVectors(1), torch.arange(262.0)[:, None]
+        table, vectors = WordTable(1), torch.arange(262.0)[:, None]
         table.lookup(ids, lambda asked, vectors=vectors: vectors[: len(asked)])
         assert torch.equal(table.lookup(ids[::-1], never), vectors.flip(0))
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
-from spacy_elmo.bilm.parallel import both
+from spacy_elmo import BiLM
+from spacy_elmo.bilm.inference.parallel import both
 from tests.conftest import REPOSITORY
 
 # Long enough for any machine, and waited for only where something hangs.
@@ -47,7 +48,7 @@ def test_one_after_the_other_in_this_thread_where_torch_has_one() -> None:
 
 @pytest.mark.parametrize("n_threads", [2, 3, 4])
 def test_at_once_where_torch_has_more(n_threads: int) -> None:
-    """Each waits for the other to have begun, and sees half of the threads."""
+    """Each waits for the other to have begun, and sees half of the threads; the caller's number stays."""
     torch.set_num_threads(n_threads)
     meeting = threading.Barrier(2, timeout=PATIENCE)
     calls: dict[str, tuple[int, int]] = {}
@@ -58,9 +59,8 @@ def test_at_once_where_torch_has_more(n_threads: int) -> None:
 
     for _ in range(3):
         both(lambda: call("first"), lambda: call("second"))
-        assert calls["first"] == (threading.get_ident(), n_threads // 2)
-        assert calls["second"][0] != threading.get_ident()
-        assert calls["second"][1] == n_threads // 2
+        assert len({threading.get_ident(), calls["first"][0], calls["second"][0]}) == 3
+        assert calls["first"][1] == calls["second"][1] == n_threads // 2
         assert torch.get_num_threads() == n_threads
 
 
@@ -97,30 +97,45 @@ def test_errors_of_both_lose_neither() -> None:
     assert torch.get_num_threads() == 2
 
 
-def test_other_threads_keep_their_setting() -> None:
-    """Of those that were there before, and one that comes later."""
+def test_threads_born_meanwhile_have_all_of_torchs_threads() -> None:
+    """And those that were there before, and those that come later."""
     torch.set_num_threads(4)
-    begun, end = threading.Event(), threading.Event()
-    seen: dict[str, int] = {}
+    begun, end, seen = threading.Event(), threading.Event(), list[int]()
 
     def earlier() -> None:
         torch.get_num_threads()
         begun.set()
         end.wait(PATIENCE)
-        seen["earlier"] = torch.get_num_threads()
+        seen.append(torch.get_num_threads())
 
-    def later() -> None:
-        seen["later"] = torch.get_num_threads()
+    def born_within() -> None:
+        for _ in range(20):
+            join(in_a_thread(lambda: seen.append(torch.get_num_threads())))
 
     threads = [in_a_thread(earlier)]
     begun.wait(PATIENCE)
-
-    both(nothing, nothing)
+    for _ in range(5):
+        both(born_within, born_within)
     end.set()
-    threads.append(in_a_thread(later))
+    threads.append(in_a_thread(lambda: seen.append(torch.get_num_threads())))
     for thread in threads:
         join(thread)
-    assert seen == {"earlier": 4, "later": 4}
+    assert seen == [4] * 202
+
+
+def test_the_number_that_is_set_for_threads_to_come_stays(tiny_bilm: BiLM) -> None:
+    """Though the caller has another one."""
+    torch.set_num_threads(6)
+    seen: list[int] = []
+
+    def embed_on_two() -> None:
+        torch.set_num_threads(2)
+        tiny_bilm.embed([["a", "b"]])
+
+    join(in_a_thread(embed_on_two))
+    join(in_a_thread(lambda: seen.append(torch.get_num_threads())))
+    assert seen == [2]  # what that thread set itself, and not one
+    assert torch.get_num_threads() == 6
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 4, 8])
@@ -193,62 +208,103 @@ def test_neither_records_a_graph_where_the_caller_does_not(
     assert torch.is_grad_enabled()
 
 
-# What a process runs that is not this one: a fork of this one would hold all that the tests before have made. The biLM
-# runs on one thread in a fork, as a worker of spaCy's does: torch's own threads do not come along, and it would wait.
-FORK = """
+# What a process runs that is not this one: a fork of this one would hold all that the tests before have made.
+FORKS = """
 import os
 import threading
+import traceback
+import numpy as np
 import torch
-from spacy_elmo.bilm.parallel import both
-from tests.conftest import random_bilm
+from spacy_elmo import load_bilm
+from spacy_elmo.allennlp import ElmoEmbedder
+from spacy_elmo.bilm.inference.parallel import both
 
-def run_both():
-    names = []
-    both(lambda: names.append("first"), lambda: names.append("second"))
-    assert sorted(names) == ["first", "second"]
+def check_all():
+    for ours, theirs in zip(bilm.embed(sentences), expected):
+        assert np.abs(ours - theirs).max() < 1e-5
+    for ours, theirs in zip(embedder.embed_batch(sentences), expected):
+        assert np.abs(ours - theirs).max() < 1e-5
+    bilm.embed(others), bilm.embed(others[:1]), bilm.embed_stateful(others)
     assert torch.get_num_threads() == 2
+    born = []
+    thread = threading.Thread(target=lambda: (bilm.embed(others), born.append(torch.get_num_threads())))
+    thread.start()
+    thread.join()
+    assert born == [2]
 
-def run_in_a_fork(expected):
+def run_in_a_fork(check=check_all):
     child = os.fork()
     if child == 0:
         status = 1
         try:
-            run_both()
-            torch.set_num_threads(1)
-            for ours, theirs in zip(bilm.embed([*sentences, ["new"]]), expected):
-                assert (abs(ours - theirs) < 1e-5).all()
+            check()
             status = 0
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(status)
     assert os.waitpid(child, 0)[1] == 0
 
-torch.set_num_threads(1)
-bilm, sentences = random_bilm(), [[f"word{i}" for i in range(40)], ["a"]]
-expected = bilm.embed(sentences)
-
-# Before `both` has ever been used, after the biLM has used it, and while another thread is at it.
 torch.set_num_threads(2)
-run_in_a_fork(expected)
-run_both()
-bilm.embed([["other", "words"], *sentences])
-run_in_a_fork(expected)
+bilm, embedder = load_bilm("en_elmo_sm"), ElmoEmbedder("en_elmo_sm")
+# Words enough for torch to share out what is done with them, in products and in all else.
+sentences = [[f"word{i}" for i in range(start, start + 60)] for start in range(0, 900, 60)]
+others = [[f"other{i}" for i in range(start, start + 60)] for start in range(0, 900, 60)]
+expected = bilm.embed(sentences)
+embedder.embed_batch(sentences)
+torch.randn(500, 500) @ torch.randn(500, 500)
+torch.randn(2000, 2000).exp()
+
+run_in_a_fork()
+run_in_a_fork(lambda: (check_all(), run_in_a_fork()))
+# While another thread is at it, in both ways.
 begun, end = threading.Event(), threading.Event()
-def first():
-    begun.set()
-    end.wait()
-thread = threading.Thread(target=lambda: both(first, lambda: None))
+thread = threading.Thread(target=lambda: both(lambda: (begun.set(), end.wait()), lambda: None))
 thread.start()
 begun.wait()
-run_in_a_fork(expected)
+run_in_a_fork()
 end.set()
 thread.join()
-run_both()
+thread = threading.Thread(target=run_in_a_fork)
+thread.start()
+thread.join()
+check_all()
 """
+
+# A thread that is no daemon goes on when the main thread has ended.
+AFTER_THE_MAIN_THREAD = """
+import threading
+import time
+import torch
+from tests.conftest import random_bilm
+
+def embed_when_the_main_thread_has_ended():
+    threading.main_thread().join()
+    time.sleep(0.2)
+    for n_threads in (2, 4):
+        torch.set_num_threads(n_threads)
+        bilm.embed([[f"{n_threads} word {i}" for i in range(50)], ["a"]])
+    print("embedded", flush=True)
+
+torch.set_num_threads(2)
+bilm = random_bilm()
+bilm.embed([["a", "word"]])
+threading.Thread(target=embed_when_the_main_thread_has_ended).start()
+"""
+
+
+def output_of(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=2 * PATIENCE, cwd=REPOSITORY, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork, which Windows has not")
 def test_in_a_forked_process() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", FORK], capture_output=True, text=True, timeout=PATIENCE, cwd=REPOSITORY, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    output_of(FORKS)
+
+
+def test_after_the_main_thread_has_ended() -> None:
+    assert output_of(AFTER_THE_MAIN_THREAD) == "embedded\n"

@@ -1,7 +1,7 @@
 """Products with weights that stay the same from call to call, laid out beforehand as suits the processor and precision.
 
-    product = prepare(weight, precision, n_rows)
-    y = product(x, addend)  # x @ weight.T + addend
+    weight = FixedWeight(weight, precision)
+    y = weight.product(n_rows)(x, addend)  # x @ weight.T + addend
 
 All ways of computing a float32 product agree to rounding. Which one is taken depends on the processor and the shapes
 alone, never on a timing, so that the same machine gives the same numbers every time.
@@ -23,14 +23,24 @@ Product = Callable[[Tensor, Tensor | None], Tensor]
 MANY_ROWS = 128
 
 
-def prepare(weight: Tensor, precision: str, n_rows: int) -> Product:
-    """weight: (n_outputs, n_inputs) float32.
-    precision: one of PRECISIONS.
-    n_rows: how many x will have, about.
+def layout(weight: Tensor, precision: str, n_rows: int) -> str:
+    """How a weight (n_outputs, n_inputs) should lie for products with about so many rows: one of LAYOUTS."""
+    if precision == "bfloat16":
+        return "bfloat16"
+    if weight.device.type != "cpu":
+        return "view"
+    return _exact_layout(weight, n_rows)
+
+
+def _exact_layout(weight: Tensor, n_rows: int) -> str:
+    """The fastest on an AMD Zen 3 (bench/products.py) for weights that have to come from memory each time, as those of
+    a step do: the layers before and after have pushed them out of the caches.
     """
-    if precision == "float32":
-        return _exact(weight, n_rows)
-    return Half(weight)
+    n_outputs, n_inputs = weight.shape
+    wide, rows = n_outputs > n_inputs, kind(n_rows)
+    if rows != "one" and _has_packing(torch.float32) and (_has_avx512() or (wide and rows == "few")):
+        return "packed"
+    return "copy" if wide and rows == "one" else "view"
 
 
 def kind(n_rows: int) -> str:
@@ -38,19 +48,24 @@ def kind(n_rows: int) -> str:
     return "one" if n_rows == 1 else "few" if n_rows < MANY_ROWS else "many"
 
 
-def _exact(weight: Tensor, n_rows: int) -> Product:
-    """The fastest on an AMD Zen 3 (bench/products.py) for weights that have to come from memory each time, as those of
-    a step do: the layers before and after have pushed them out of the caches.
+class FixedWeight:
+    """A weight that does not change, in each layout that it has been asked for, once.
+
+    weight: (n_outputs, n_inputs), of any floating type; products are float32.
+    precision: one of PRECISIONS.
     """
-    n_outputs, n_inputs = weight.shape
-    wide, rows = n_outputs > n_inputs, kind(n_rows)
-    if weight.device.type != "cpu":
-        return Plain(weight.t())
-    if rows != "one" and _has_packing(torch.float32) and (_has_avx512() or (wide and rows == "few")):
-        return Packed(weight)
-    if wide and rows == "one":
-        return Plain(weight.t().contiguous())
-    return Plain(weight.t())
+
+    def __init__(self, weight: Tensor, precision: str) -> None:
+        self._weight = weight.detach().float()
+        self._precision = precision
+        self._products: dict[str, Product] = {}
+
+    def product(self, n_rows: int) -> Product:
+        """For about so many rows."""
+        name = layout(self._weight, self._precision, n_rows)
+        if name not in self._products:
+            self._products[name] = LAYOUTS[name](self._weight)
+        return self._products[name]
 
 
 class Plain:
@@ -90,6 +105,14 @@ class Half:
     def __call__(self, x: Tensor, addend: Tensor | None = None) -> Tensor:
         y = self._product(x.bfloat16(), None).float()
         return y if addend is None else y.add_(addend)
+
+
+LAYOUTS: dict[str, Callable[[Tensor], Product]] = {
+    "view": lambda weight: Plain(weight.t()),
+    "copy": lambda weight: Plain(weight.t().contiguous()),
+    "packed": Packed,
+    "bfloat16": Half,
+}
 
 
 @cache

@@ -1,0 +1,262 @@
+"""Inference: any number of sentences of any length, with bounded working memory and without autograd.
+
+What makes it fast, in the order of the data's way:
+
+- Sentences are sorted by length and packed, a batch of many rows a time: products are wide, and nothing is padding.
+- The word encoder sees each distinct word of a batch once, and not at all while its vector is kept from earlier ones.
+- A sentence alone starts where its boundary mark leaves the LSTMs, which is always the same state and computed once;
+  and the mark at its other end is read by nobody. So no step is spent on boundaries.
+- The two directions have nothing to do with each other, and run side by side (see `parallel`).
+- The inputs' part of the gates is one product for many steps (see `lstm`); in the first layer for distinct words only,
+  of which there are half as many as tokens in a batch of 32 sentences.
+- Weights are laid out for the processor once (see `products`).
+
+Steps run in chunks, each through all layers, with the state carried from chunk to chunk: no array but the result grows
+with the length of a sentence.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import wraps
+from itertools import pairwise
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from ..char_features import call
+from ..config import BiLMConfig
+from ..packing import Packing
+from ..stack import Stacks
+from ..state import BiLMState
+from ..words import BOUNDARIES, Ids, WordEncoder, WordTypes
+from .lstm import InferenceLSTM
+from .parallel import both, in_turn, safe_after_fork
+from .products import MANY_ROWS, FixedWeight, kind
+from .word_table import WordTable
+
+# Rows (tokens and boundaries) of a batch. More rows make wider matrix products; past some thousands nothing is gained.
+BATCH_ROWS = 8192
+# Bytes of the largest temporary array in an LSTM layer, of which each direction has two. Sets the size of the chunks.
+WORKING_BYTES = 32 * 2**20
+# Words that are too few to share out between threads.
+FEW_WORDS = 32
+
+Layers = npt.NDArray[np.float32]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _for_inference(method: Callable[Concatenate["Engine", P], T]) -> Callable[Concatenate["Engine", P], T]:
+    """Without autograd, whatever modes the caller has set. What is kept from call to call must not be made in one."""
+
+    @wraps(method)
+    def run(engine: "Engine", *arguments: P.args, **keywords: P.kwargs) -> T:
+        def compute() -> T:
+            with torch.inference_mode(False), torch.no_grad(), torch.autocast(engine.device.type, enabled=False):
+                return method(engine, *arguments, **keywords)
+
+        return safe_after_fork(compute) if engine.device.type == "cpu" else compute()
+
+    return run
+
+
+class Engine:
+    """Computes the layers of a biLM, and keeps what it makes of weights: in other layouts, vectors of words, the state
+    after a boundary. So it is to be made anew when they have changed (see `WeightsTracker`). None of it is copied or
+    pickled along.
+
+    Computes in float32, whatever type the weights have, and gives float32. Several threads may use one engine.
+
+    Args:
+        config: The biLM's dimensions.
+        encoder: What makes vectors of words.
+        stacks: The LSTM layers of each direction, forward first.
+        precision: Of the LSTMs' matrix products, one of PRECISIONS. The word encoder's are exact also in bfloat16: a
+            word is computed once, and its error would be the largest part of the whole.
+    """
+
+    def __init__(self, config: BiLMConfig, encoder: WordEncoder, stacks: Stacks, precision: str) -> None:
+        self._made_of = config, encoder, stacks, precision
+        self.config = config
+        self.device = stacks[0][0].projection.device
+        self._encoder = encoder
+        with torch.inference_mode(False), torch.no_grad():
+            self._lstms = tuple([InferenceLSTM(lstm, precision) for lstm in stack] for stack in stacks)
+            self._words = WordTable(config.projection_dim)
+        self._linears: dict[int, FixedWeight] = {}
+        self._starts: dict[str, BiLMState] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Engine, self._made_of
+
+    def embed(self, sentences: Sequence[Sequence[str]]) -> list[Layers]:
+        """The layers of each sentence alone, whatever stands beside it, see `BiLM.embed`.
+
+        Returns:
+            Arrays (n_layers + 1, n_words, 2 * projection_dim).
+        """
+        results = [np.zeros((self.config.n_layers + 1, 0, self.config.width), dtype=np.float32)] * len(sentences)
+        for batch in batches([len(sentence) for sentence in sentences]):
+            for i, array in zip(batch, self._embed_alone([sentences[i] for i in batch]), strict=True):
+                results[i] = array
+        return results
+
+    def embed_stateful(self, sentences: Sequence[Sequence[str]], state: BiLMState) -> tuple[list[Layers], BiLMState]:
+        """Embed sentences as one batch, from a state to a state, see `BiLM.embed_stateful`."""
+        if not sentences:
+            return [], state
+        types = WordTypes.of(sentences, self._encoder)
+        layers, new_state = self.run(types, state)
+        return [array[:, 1:-1] for array in _split(layers, types.lengths)], new_state
+
+    @_for_inference
+    def run(self, types: WordTypes, state: BiLMState) -> tuple[Tensor, BiLMState]:
+        """All layers of a batch, boundaries included, from a state of as many sequences.
+
+        Returns:
+            Layers (n_layers + 1, n_rows, 2 * projection_dim) float32, and the state after the batch.
+        """
+        state = BiLMState(state.hidden.float(), state.cell.float())
+        return self._run(types.ids, types.tokens, types.lengths, state, state.n_sequences)
+
+    @_for_inference
+    def _embed_alone(self, sentences: Sequence[Sequence[str]]) -> list[Layers]:
+        """Each sentence from the state that its boundary mark leaves."""
+        types = WordTypes.of(sentences, self._encoder)
+        words = types.tokens[types.tokens >= BOUNDARIES]
+        lengths = [length - BOUNDARIES for length in types.lengths]
+        start = self._start(len(lengths)).repeat(len(lengths))
+        layers, _ = self._run(types.ids, words, lengths, start, len(lengths))
+        return _split(layers, lengths)
+
+    def _start(self, n_rows: int) -> BiLMState:
+        """The state of a sequence after its first boundary: <S> read forward, </S> backward. n_rows: see `_run`."""
+        rows = kind(n_rows)
+        if rows not in self._starts:
+            zeros = BiLMState.zeros(self.config, 1, self.device)
+            ids = self._encoder.boundary_ids()
+            _, after_begin = self._run(ids, np.array([0]), [1], zeros, n_rows)
+            _, after_end = self._run(ids, np.array([1]), [1], zeros, n_rows)
+            self._starts[rows] = BiLMState(
+                torch.stack([after_begin.hidden[0], after_end.hidden[1]]),
+                torch.stack([after_begin.cell[0], after_end.cell[1]]),
+            )
+        return self._starts[rows]
+
+    def _run(
+        self, ids: Ids, tokens: npt.NDArray[np.int64], lengths: Sequence[int], state: BiLMState, n_rows: int
+    ) -> tuple[Tensor, BiLMState]:
+        """Layers (n_layers + 1, n_tokens, 2 * projection_dim), and the state after them.
+
+        Args:
+            ids: The word types.
+            tokens: The row of `ids` of each token, all sequences one after another.
+            lengths: The sequences' numbers of tokens.
+            state: Before the first tokens.
+            n_rows: For how many sequences the weights should be laid out.
+        """
+        packing = Packing.of(lengths)
+        order = torch.from_numpy(packing.order).to(self.device)
+        packed_state = state.reorder(order)
+        shape = self.config.n_layers + 1, len(tokens), self.config.width
+        layers = torch.empty(shape, dtype=torch.float32, device=self.device)
+        words = self._word_vectors(ids)
+
+        def run_direction(direction: int) -> None:
+            half = layers[:, :, direction * self.config.projection_dim : (direction + 1) * self.config.projection_dim]
+            half[0] = words[torch.from_numpy(tokens).to(self.device)]
+            states = list(zip(packed_state.hidden[direction], packed_state.cell[direction], strict=True))
+            order = packing.directions[direction]
+            for steps, rows in packing.chunks(max(1, WORKING_BYTES // (4 * 4 * self.config.cell_dim))):
+                sizes = packing.batch_sizes[steps].tolist()
+                self._run_chunk(direction, words, tokens, order[rows], sizes, states, half, n_rows)
+
+        side_by_side = both if self.device.type == "cpu" else in_turn
+        side_by_side(lambda: run_direction(0), lambda: run_direction(1))
+        return layers, packed_state.reorder(torch.argsort(order))
+
+    def _run_chunk(
+        self,
+        direction: int,
+        words: Tensor,
+        tokens: npt.NDArray[np.int64],
+        rows: npt.NDArray[np.int64],
+        sizes: list[int],
+        states: list[tuple[Tensor, Tensor]],
+        layers: Tensor,
+        n_rows: int,
+    ) -> None:
+        """Some steps of one direction through all layers: fill the rows of `layers[1:]`, advance the states in place.
+
+        Args:
+            words: (n_types, projection_dim).
+            tokens: The type of each token.
+            rows: The chunk's tokens in packed order.
+            sizes: Sequences of each step.
+            states: Hidden and cell of each layer.
+            layers: (n_layers + 1, n_tokens, projection_dim).
+        """
+        places = torch.from_numpy(rows).to(self.device)
+        # Words that come twice share the inputs' part of their gates in the first layer.
+        types, index = (torch.from_numpy(a).to(self.device) for a in np.unique(tokens[rows], return_inverse=True))
+        first, *others = zip(self._lstms[direction], states, layers[1:], strict=True)
+        lstm, state, layer = first
+        x = lstm.run(lstm.input_gates(words[types]), sizes, state, n_rows, index)
+        layer[places] = x
+        for lstm, state, layer in others:
+            y = lstm.run(lstm.input_gates(x), sizes, state, n_rows)
+            x = y.add_(x) if self.config.skip_connections else y
+            layer[places] = x
+
+    def _word_vectors(self, ids: Ids) -> Tensor:
+        """(n_types, projection_dim)"""
+        return self._words.lookup(ids, self._encode) if self.device.type == "cpu" else self._encode(ids)
+
+    def _encode(self, ids: Ids) -> Tensor:
+        """(n_words, projection_dim), by the word encoder."""
+        vectors = torch.empty(len(ids), self.config.projection_dim, dtype=torch.float32, device=self.device)
+
+        def run(part: slice) -> None:
+            vectors[part] = self._encoder(torch.from_numpy(ids[part]).to(self.device), linear=self._linear)
+
+        if len(ids) < FEW_WORDS or self.device.type != "cpu":
+            run(slice(None))
+        else:
+            both(lambda: run(slice(0, None, 2)), lambda: run(slice(1, None, 2)))
+        return vectors
+
+    def _linear(self, layer: nn.Linear, x: Tensor) -> Tensor:
+        if x.dtype != torch.float32:
+            return call(layer, x)
+        if id(layer) not in self._linears:
+            self._linears[id(layer)] = FixedWeight(layer.weight, "float32")
+        return self._linears[id(layer)].product(MANY_ROWS)(x, layer.bias)
+
+
+def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Numbers of the sentences that are not empty, grouped by length into batches of at most BATCH_ROWS rows, or of one
+    sentence where it alone is longer.
+    """
+    batch: list[int] = []
+    rows = 0
+    for i in sorted((i for i, length in enumerate(lengths) if length), key=lengths.__getitem__):
+        if batch and rows + lengths[i] + 2 > BATCH_ROWS:
+            yield batch
+            batch, rows = [], 0
+        batch.append(i)
+        rows += lengths[i] + 2
+    if batch:
+        yield batch
+
+
+def _split(layers: Tensor, lengths: Sequence[int]) -> list[Layers]:
+    """One array a sentence. Copies, so that one kept sentence does not keep its whole batch; alone in a batch it may be
+    huge, and is not copied.
+    """
+    array = layers.cpu().numpy()
+    if len(lengths) == 1:
+        return [array]
+    return [array[:, start:end].copy() for start, end in pairwise(np.cumsum([0, *lengths]))]

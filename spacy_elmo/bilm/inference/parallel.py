@@ -1,0 +1,151 @@
+"""Two independent computations side by side, on threads of our own; and any computation in a process that was forked.
+
+Torch's number of threads is a setting of each thread. A thread takes it over when it first uses torch, from what was
+last set in any thread. So nobody's setting is touched here: two threads of our own have half of the caller's number
+each, and compute for it while it waits. They are started when they are first needed, once for each such number.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+import torch
+
+T = TypeVar("T")
+
+
+class Worker:
+    """A thread with a number of torch's threads to itself. A daemon: it ends with the process, and computes also for
+    threads that go on when the main thread has ended.
+    """
+
+    def __init__(self, n_threads: int) -> None:
+        self._tasks: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        threading.Thread(target=self._serve, name="spacy_elmo", daemon=True).start()
+        # Waited for, so that the next worker finds what torch takes for threads born later put back.
+        self.submit(lambda: _set_threads_of_this_one(n_threads))()
+
+    def submit(self, function: Callable[[], T]) -> Callable[[], T]:
+        """Begin to run a function, without autograd.
+
+        Returns:
+            What waits for the end, and gives the function's value or raises its error.
+        """
+        outcome: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+
+        def run() -> None:
+            try:
+                with torch.no_grad():
+                    outcome.put((function(), None))
+            except BaseException as error:
+                outcome.put((None, error))
+
+        def wait() -> T:
+            value, error = outcome.get()
+            if error is None:
+                return value
+            try:
+                raise error
+            finally:
+                del error  # which holds this frame
+
+        self._tasks.put(run)
+        return wait
+
+    def _serve(self) -> None:
+        while True:
+            self._tasks.get()()
+
+
+def _set_threads_of_this_one(n_threads: int) -> None:
+    """Torch's number of threads of a thread that has not used torch yet, and of no other. What torch takes for threads
+    born later as well is put back by one of them, at once.
+    """
+    others, begun, end = torch.get_num_threads(), threading.Event(), threading.Event()
+
+    def put_back() -> None:
+        begun.set()
+        end.wait()
+        torch.set_num_threads(others)
+
+    thread = threading.Thread(target=put_back, daemon=True)
+    thread.start()
+    begun.wait()
+    torch.set_num_threads(n_threads)
+    end.set()
+    thread.join()
+
+
+class Workers:
+    """The workers of a process, by their number of torch's threads.
+
+    Attributes:
+        lock: Held by the one caller at a time of `both`.
+        forked: The one thread that lives on in a forked process, where there has been a fork.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.forked: int | None = None
+        self._starting = threading.Lock()
+        self._pairs: dict[int, tuple[Worker, Worker]] = {}
+
+    def pair(self, n_threads: int) -> tuple[Worker, Worker]:
+        with self._starting:
+            if n_threads not in self._pairs:
+                self._pairs[n_threads] = Worker(n_threads), Worker(n_threads)
+            return self._pairs[n_threads]
+
+
+_workers = Workers()
+
+
+def _begin_anew() -> None:
+    """In a process just forked, which has none of its parent's threads."""
+    global _workers
+    _workers = Workers()
+    _workers.forked = threading.get_ident()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
+
+
+def in_turn(first: Callable[[], None], second: Callable[[], None]) -> None:
+    """As `both`, one after the other: for a device that goes through its work in order anyway."""
+    first()
+    second()
+
+
+def both(first: Callable[[], None], second: Callable[[], None]) -> None:
+    """Run two functions at once, each with half of the caller's torch threads, without autograd; one after the other
+    where these are one, or where another thread has come first.
+
+    Two threads that each compute a product of their own need not wait for each other inside every single operation, as
+    the threads of one product do, which is most of the time where operations are small.
+    """
+    n_threads, workers = torch.get_num_threads(), _workers
+    if n_threads == 1 or not workers.lock.acquire(blocking=False):
+        in_turn(first, second)
+        return
+    try:
+        one, other = workers.pair(n_threads // 2)
+        waits = one.submit(first), other.submit(second)
+        try:
+            waits[0]()
+        finally:
+            waits[1]()
+    finally:
+        workers.lock.release()
+
+
+def safe_after_fork(function: Callable[[], T]) -> T:
+    """Run a function; in the thread that a forked process began with, by a worker on one of torch's threads. That
+    thread takes the threads with which its parent computed for its own, and would wait for them for ever.
+    """
+    if threading.get_ident() != _workers.forked:
+        return function()
+    one, _ = _workers.pair(1)
+    return one.submit(function)()
