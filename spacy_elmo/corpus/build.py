@@ -102,7 +102,11 @@ def _number(
 def _write(
     directory: Path, numbers: "_Numbers", counts: IntArray, shards: "_Shards", heldout: Documents
 ) -> dict[str, dict[str, Any]]:
-    """Write numbered documents as types, and the words. Returns the size and digest of each file, by its name."""
+    """Write numbered documents as types, and the words.
+
+    Returns:
+        The size and digest of each file, by its name.
+    """
     words, types = numbers.ranked(counts)
     files = _Files(directory)
     for i in range(len(shards)):
@@ -123,13 +127,25 @@ class _Numbers:
         return len(self._numbers) + 1
 
     def of(self, words: Sequence[str]) -> TypeArray:
-        """The numbers of words, new ones for new words, int32 (1 + n_words,), with 0 before them."""
+        """The numbers of words, new ones for new words.
+
+        Returns:
+            0, and then the numbers, shape (1 + n_words,), int32.
+        """
         known = self._numbers
         numbers = (known.setdefault(word, len(known) + 1) for word in words)
         return np.fromiter(chain([0], numbers), dtype=np.int32, count=len(words) + 1)
 
     def ranked(self, counts: IntArray) -> tuple[list[str], TypeArray]:
-        """The words by descending count, equals in their own order; and the type of each number, int32 (n_numbers,)."""
+        """Words by their counts.
+
+        Args:
+            counts: How often each number occurs, shape (n_numbers,).
+
+        Returns:
+            The words by descending count, equals in their own order; and the type of each number, shape (n_numbers,),
+            int32.
+        """
         words = list(self._numbers)
         by_word = np.array(sorted(range(len(words)), key=words.__getitem__), dtype=np.int64)
         order = by_word[np.argsort(-counts[1:][by_word], kind="stable")]
@@ -188,7 +204,7 @@ class _Shards:
         return _joined(taken)
 
     def counts(self, n_numbers: int) -> IntArray:
-        """How often each number occurs, (n_numbers,)."""
+        """How often each number occurs, shape (n_numbers,), int64."""
         counts = np.zeros(n_numbers, dtype=np.int64)
         for i in range(len(self)):
             counts += np.bincount(self._read(i)[0], minlength=n_numbers)
@@ -213,7 +229,11 @@ class _Shards:
 
 
 class _Files:
-    """The arrays of a corpus as they are written. records: the size and digest of each file, by name."""
+    """The arrays of a corpus as they are written.
+
+    Attributes:
+        records: The size and digest of each file, by its name.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.records: dict[str, dict[str, Any]] = {}
@@ -249,10 +269,15 @@ class _DigestingFile:
 
 
 def passages(rows: TypeArray, document_rows: IntArray) -> IntArray:
-    """Where passages begin in rows, and the end, int64 (n_passages + 1,). They are the documents; or, of one with more
-    than PASSAGE_WORDS words, runs of its sentences, as many as fit. A sentence that is longer alone is a passage.
+    """Where passages begin. They are the documents; or, of one with more than PASSAGE_WORDS words, runs of its
+    sentences, as many as fit. A sentence that is longer alone is a passage.
 
-    rows: int32 (n_rows,), with a 0 at the begin of each sentence. document_rows: int64 (n_documents,).
+    Args:
+        rows: Of documents, with a 0 at the begin of each sentence, shape (n_rows,), int32.
+        document_rows: How many of them are each document's, shape (n_documents,), int64.
+
+    Returns:
+        The row at which each passage begins, and the end, shape (n_passages + 1,), int64.
     """
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(document_rows)])
     long = np.flatnonzero(document_rows > PASSAGE_WORDS)

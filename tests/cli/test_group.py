@@ -26,7 +26,7 @@ def test_the_group_tells_its_version() -> None:
     assert result.text == f"spacy-elmo {__version__}"
 
 
-@pytest.mark.parametrize("command", ["package", "info", "convert", "download"])
+@pytest.mark.parametrize("command", ["package", "info", "convert", "download", "configs"])
 def test_a_command_has_examples_that_keep_their_lines(command: str) -> None:
     result = elmo(command, "--help")
     assert result.code == 0

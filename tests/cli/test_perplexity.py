@@ -2,14 +2,19 @@
 
 import json
 import math
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from thinc.api import Config
 
 from spacy_elmo import save_bilm
-from tests.cli.helpers import elmo
+from tests.cli.helpers import assert_fails, elmo
 from tests.conftest import random_bilm
 from tests.corpus.corpora import write_lines
+from tests.corpus.test_workers import CODE, CONFIG
 from tests.pretraining.runs import command, evaluations, run_here, write_texts
 
 SENTENCES = ["baf bak bam .", "Unheard words !", "fin gof gok gom gon gov luf ."]
@@ -81,6 +86,30 @@ def test_each_sentence(tmp_path: Path, output: Path) -> None:
     assert rows["unknown"] == "3"
     assert total["unknown_share"] == pytest.approx(3 / 18)
     assert rows["unknown_share"] == "16.7%"
+
+
+def test_tokens_and_standard_input(tmp_path: Path, output: Path) -> None:
+    text = write_lines(tmp_path / "text.txt", ["baf bak , bam's", "", "fin ."])
+    *sentences, _ = json_lines(output / "model-best", text, "--per-sentence", "--format", "tokens")
+    assert [one["sentence"] for one in sentences] == ["baf bak , bam's", "fin ."]
+    call = [sys.executable, "-m", "spacy", "elmo", "perplexity", str(output / "model-best"), "-", "--json"]
+    piped = subprocess.run(call, input="baf bam's", capture_output=True, text=True, check=True)
+    assert json.loads(piped.stdout)["predictions"] == len(["baf", "bam", "'s", "</S>"])
+    result = elmo("perplexity", output / "model-best", text, "--format", "lines")
+    assert_fails(result, "a format of texts is one of documents, sentences, tokens, not 'lines'")
+
+
+def test_a_model_s_own_tokenizer_is_in_a_file_of_code(tmp_path: Path, output: Path) -> None:
+    model = shutil.copytree(output / "model-best", tmp_path / "model")
+    config = Config().from_disk(model / "pretraining.cfg")
+    config["nlp"] = {**config["nlp"], **CONFIG["nlp"]}
+    config["components"] = {}
+    config.to_disk(model / "pretraining.cfg")
+    (tmp_path / "code.py").write_text(CODE)
+    text = write_lines(tmp_path / "text.txt", ["baf-bak-bam"])
+    assert_fails(elmo("perplexity", model, text), "Could not find function 'spacy_elmo_tests.AtDashes.v1'")
+    one, _ = json_lines(model, text, "--per-sentence", "--code", tmp_path / "code.py")
+    assert one["sentence"] == "baf bak bam"
 
 
 def test_the_embedded_model_predicts(tmp_path: Path) -> None:
