@@ -32,7 +32,7 @@ def test_a_command_has_examples_that_keep_their_lines(command: str) -> None:
     assert result.code == 0
     _, _, examples = result.output.partition("Examples:\n")
     first = examples.splitlines()[0].strip()
-    assert first.startswith(f"python -m spacy elmo {command} ")
+    assert f"{first} ".startswith(f"python -m spacy elmo {command} ")
     assert first.count("python") == 1
 
 
