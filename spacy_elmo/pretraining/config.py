@@ -69,7 +69,8 @@ class Vocabulary(Section):
     Attributes:
         min_count: Those that occur so many times.
         max_size: The most frequent ones, so many at most; null for all.
-        path: A file that has all of them, a word a line, in place of these two; null for none.
+        path: A file that has all of them, a word a line, in place of these two and of `initialize.keep_vocabulary`;
+            null for none.
     """
 
     min_count: Positive = 3
@@ -82,10 +83,13 @@ class Initialize(Section):
 
     Attributes:
         source: A model to go on from, whatever `load_bilm` loads; null for a new one.
+        keep_vocabulary: Go on predicting the words of its softmax, where it has one, so that perplexities before and
+            after are of the same words. `vocabulary` is then for models without.
         freeze_char_cnn: Leave its character CNN as it is, or what else makes vectors of words.
     """
 
     source: Any = None
+    keep_vocabulary: bool = True
     freeze_char_cnn: bool = False
 
     @model_validator(mode="after")

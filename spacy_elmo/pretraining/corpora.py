@@ -4,12 +4,14 @@ import os
 from pathlib import Path
 from typing import cast
 
+from ..checkpoints.source import locate
 from ..corpus.corpus import Corpus
 from ..corpus.formats import Format
 from ..corpus.prepare import prepare, shared_directory
 from ..corpus.standard_input import STANDARD_INPUT, with_standard_input
 from ..corpus.tokenize import TextSettings
 from ..corpus.vocabulary import given_vocabulary, read_words
+from ..language.metadata import SOFTMAX_FILE, read_vocabulary
 from .config import PretrainingConfig
 from .distributed import Ranks
 from .errors import ConfigError, RunError
@@ -71,6 +73,10 @@ def vocabulary_of(config: PretrainingConfig, corpus: Corpus) -> list[str]:
     """The words to predict, "<S>", "</S>" and "<UNK>" first. See `Vocabulary`."""
     if config.vocabulary.path is not None:
         return given_vocabulary(Path(config.vocabulary.path), corpus)
+    if config.initialize.source is not None and config.initialize.keep_vocabulary:
+        directory = locate(config.initialize.source).directory
+        if (directory / SOFTMAX_FILE).exists() and (words := read_vocabulary(directory)):
+            return words
     return corpus.vocabulary(config.vocabulary.min_count, config.vocabulary.max_size)
 
 

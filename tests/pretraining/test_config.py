@@ -214,6 +214,7 @@ WRONG_TYPES = [
     ("vocabulary.max_size", "all", "an integer or null"),
     ("initialize.freeze_char_cnn", 1, "true or false"),
     ("initialize.freeze_char_cnn", "yes", "true or false"),
+    ("initialize.keep_vocabulary", None, "true or false"),
     ("training.batch_size", [8], "an integer"),
     ("training.dropout", "0.1", "a number"),
     ("training.dropout", True, "a number"),

@@ -483,6 +483,27 @@ def test_it_is_measured_before_the_first_step(
         assert line in told
 
 
+def test_perplexities_before_and_after_are_of_the_same_words(
+    tmp_path: Path, learned: Path, texts: dict[str, str]
+) -> None:
+    """Though the words of the new texts are others. And training brings the perplexity down."""
+    settings = {key: str(tmp_path / key) for key in texts}
+    for key, path in settings.items():
+        write_lines(
+            Path(path), [line.replace("baf", "new") for line in Path(texts[key]).read_text("utf8").splitlines()]
+        )
+    settings |= {"training.max_steps": 30, "training.evaluation.max_words": 0}
+    adapted = adapt(tmp_path / "run", learned / "model-last", settings)
+    before, after = (load_language_model(path, "cpu") for path in (learned / "model-last", adapted))
+    assert after.vocabulary == before.vocabulary
+    first, *_, last = evaluations(tmp_path / "run")
+    assert first["perplexity"] == pytest.approx(perplexity(before, settings["paths.heldout"]), rel=1e-4)
+    assert last["perplexity"] == pytest.approx(perplexity(after, settings["paths.heldout"]), rel=1e-4)
+    assert last["perplexity"] < first["perplexity"]
+    n_new = Path(settings["paths.heldout"]).read_text("utf8").count("new")
+    assert first["heldout_unknown"] == last["heldout_unknown"] == n_new > 0
+
+
 def test_killed_before_the_first_checkpoint(tmp_path: Path, learned: Path, texts: dict[str, str]) -> None:
     """It is measured again, and the log has it once."""
     output = tmp_path / "run"
@@ -501,6 +522,7 @@ def test_a_frozen_char_cnn(tmp_path: Path, tiny_source: str, texts: dict[str, st
 
 def test_the_embedded_model(tmp_path: Path, texts: dict[str, str]) -> None:
     settings = {"training.max_steps": 6, "training.evaluation.every": 6, "training.optimizer.learn_rate": 0.005}
+    settings["initialize.keep_vocabulary"] = False
     model = load_language_model(adapt(tmp_path / "run", "en_elmo_sm", texts, **settings), "cpu")
     heldout = texts["paths.heldout"]
     assert perplexity(model, heldout) < 0.9 * perplexity(fresh("en_elmo_sm", tmp_path / "run"), heldout)
@@ -511,6 +533,7 @@ def test_a_softmax_is_taken_over(tmp_path: Path, learned: Path, texts: dict[str,
     lines = [*documents(60, seed=3), "unheard words .", "unheard words ."]
     train = write_lines(tmp_path / "train.txt", [line.replace("baf", "bak") for line in lines])
     settings = {"paths.train": str(train), "paths.heldout": texts["paths.heldout"], "training.max_steps": 1}
+    settings["initialize.keep_vocabulary"] = False
     adapted = adapt(tmp_path / "run", str(learned / "model-last"), settings, **{"training.optimizer.learn_rate": 1e-12})
     before, after = load_language_model(learned / "model-last", "cpu"), load_language_model(adapted, "cpu")
     assert before.vocabulary != after.vocabulary
