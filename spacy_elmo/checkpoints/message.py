@@ -1,5 +1,6 @@
 """A biLM as one message, the native format's files together: what a saved pipeline keeps of it."""
 
+from hashlib import sha256
 from typing import Any
 
 import srsly
@@ -17,7 +18,7 @@ def pack(bilm: BiLM) -> bytes:
     message = {"config": config_values(bilm.config), "parameters": serialize_parameters(bilm)}
     if bilm.lexicon is not None:
         message["lexicon"] = serialize_lexicon(bilm.lexicon)
-    return srsly.msgpack_dumps(message)
+    return srsly.msgpack_dumps({**message, "digest": _digest(message)})
 
 
 def unpack(data: bytes, where: str = "the serialized biLM") -> Contents:
@@ -40,7 +41,15 @@ def unpack(data: bytes, where: str = "the serialized biLM") -> Contents:
         if not isinstance(message.get("lexicon"), bytes):
             raise CheckpointError(f"{where}: damaged, it has no 'lexicon'. Save it again.")
         lexicon = parse_lexicon(config, message["lexicon"], where)
+    # Written from version 0.2 on.
+    if "digest" in message and message["digest"] != _digest(message):
+        raise CheckpointError(f"{where}: damaged, its weights are not those that were saved. Save it again.")
     return Contents(where, config, parse_parameters(config, parameters, where, lexicon), lexicon)
+
+
+def _digest(message: dict[str, Any]) -> str:
+    """The SHA-256 of the weights and the lexicon, in hexadecimal."""
+    return sha256(message["parameters"] + message.get("lexicon", b"")).hexdigest()
 
 
 def read_message(data: bytes, where: str) -> dict[str, Any]:

@@ -26,11 +26,7 @@ def LayerMix(output: str | int, layer_norm: bool = False, dropout: float = 0.0) 
     dropout: share of the output set to 0 in training. Not touched by the dropout rate of a training config.
     Raises ValueError where an argument is none of these.
     """
-    if output != "mix" and output not in FIXED_CHOICES and (not isinstance(output, int) or isinstance(output, bool)):
-        choices = ", ".join(("mix", *FIXED_CHOICES))
-        raise ValueError(f"An ELMo output is one of {choices}, or the number of a layer, but not {output!r}.")
-    if not 0 <= dropout < 1:
-        raise ValueError(f"The dropout of an ELMo output is from 0 to below 1, but not {dropout!r}.")
+    check_settings(output, dropout)
     params: dict[str, Any] = {"w": None, "gamma": None} if output == "mix" else {}
     return Model(
         "layer_mix",
@@ -40,6 +36,15 @@ def LayerMix(output: str | int, layer_norm: bool = False, dropout: float = 0.0) 
         params=params,
         attrs={"output": output, "layer_norm": layer_norm, "dropout": dropout},
     )
+
+
+def check_settings(output: Any, dropout: Any) -> None:
+    """Raises ValueError where `LayerMix` would not have these."""
+    if output != "mix" and output not in FIXED_CHOICES and (not isinstance(output, int) or isinstance(output, bool)):
+        choices = ", ".join(("mix", *FIXED_CHOICES))
+        raise ValueError(f"An ELMo output is one of {choices}, or the number of a layer, but not {output!r}.")
+    if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
+        raise ValueError(f"The dropout of an ELMo output is from 0 to below 1, but not {dropout!r}.")
 
 
 def forward(model: Model[Layers, Vectors], layers: Layers, is_train: bool) -> tuple[Vectors, Callable]:

@@ -1,7 +1,8 @@
 """The component "elmo"."""
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from spacy.tokens import Doc
 from spacy.training import Example, validate_examples, validate_get_examples
 from thinc.api import Config, Model, Optimizer
 
+from ..errors import ElmoError
 from ..layers import slot
 from ..layers.cache import LayerCache
 from ..layers.elmo_model import is_elmo_model, read
 from ..layers.encoder import bilm_shim
 from ..layers.layer_mix import reset_mix
+from ..layers.reading_back import all_or_nothing, check_elmo_model
 from ..layers.spans import DocWords
 from ..layers.types import Array, Layers, LayersBackprop, Vectors
 from . import extensions
@@ -258,32 +261,52 @@ class Elmo(Listened, TrainablePipe):
     # Serialization
 
     def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "Elmo":
-        """Raises ValueError where the bytes are not those of an ELMo component."""
-        if "model" not in exclude:
-            self._check_is_elmo(lambda: srsly.msgpack_loads(bytes_data)["model"], "The bytes")
-        super().from_bytes(bytes_data, exclude=tuple(exclude))
-        self._set_listener_dims()
+        """Read the component from what `to_bytes` gave.
+
+        Raises:
+            ValueError: the bytes are damaged, or another component's. This one is then as it was before.
+        """
+        with self._reading("The bytes", exclude):
+            if "model" not in exclude:
+                self._check_layers(srsly.msgpack_loads(bytes_data)["model"], "The bytes")
+            super().from_bytes(bytes_data, exclude=tuple(exclude))
         return self
 
     def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "Elmo":
-        """Raises ValueError where the directory is not that of an ELMo component."""
-        if "model" not in exclude:
-            self._check_is_elmo((Path(path) / "model").read_bytes, str(path))
-        super().from_disk(path, exclude=tuple(exclude))
-        self._set_listener_dims()
+        """Read the component from a directory that `to_disk` wrote.
+
+        Raises:
+            ValueError: its files are damaged, or another component's. This one is then as it was before.
+            OSError: a file is not readable.
+        """
+        with self._reading(str(path), exclude):
+            if "model" not in exclude:
+                self._check_layers((Path(path) / "model").read_bytes(), str(path))
+            super().from_disk(path, exclude=tuple(exclude))
         return self
 
-    def _check_is_elmo(self, read_model: Callable[[], bytes], what: str) -> None:
-        try:
-            found = [node["name"] for node in srsly.msgpack_loads(read_model())["nodes"]]
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{what} cannot be read as the component '{self.name}': they are damaged, or another component's "
-                f"({type(error).__name__}: {error})."
-            ) from None
+    @contextmanager
+    def _reading(self, what: str, exclude: Iterable[str]) -> Iterator[None]:
+        """Read the model whole, or leave it as it is and say what cannot be read."""
+        with all_or_nothing(self.model):
+            try:
+                yield
+                if "model" not in exclude:
+                    check_elmo_model(self.model)
+            except (ElmoError, OSError):
+                raise
+            except Exception as error:  # msgpack, thinc and spaCy raise any kind over damaged data
+                raise ValueError(
+                    f"{what} cannot be read as the component '{self.name}': they are damaged, or another component's "
+                    f"({type(error).__name__}: {error})."
+                ) from None
+            self._set_listener_dims()
+
+    def _check_layers(self, data: bytes, what: str) -> None:
+        found = [node["name"] for node in srsly.msgpack_loads(data)["nodes"]]
         wanted = [node.name for node in self.model.walk()]
         if found != wanted:
             raise ValueError(
-                f"{what} cannot be read as the component '{self.name}': they hold a model of the layers "
-                f"{', '.join(found)}, and not an ELMo model of the layers {', '.join(wanted)}."
+                f"{what} hold a model of the layers {', '.join(found)}, and not an ELMo model of the layers "
+                f"{', '.join(wanted)}."
             )

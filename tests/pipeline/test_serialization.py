@@ -218,13 +218,13 @@ def test_bytes_are_messages_of_plain_values(tiny_source: str) -> None:
     message = srsly.msgpack_loads(elmo_of(blank(tiny_source)).to_bytes())
     model = srsly.msgpack_loads(message["model"])
     (shim,) = [shim for shims in model["shims"] for shim in shims]
-    assert sorted(srsly.msgpack_loads(shim)) == ["config", "parameters"]
+    assert sorted(srsly.msgpack_loads(shim)) == ["config", "digest", "parameters"]
 
 
 def test_bytes_of_another_component_are_refused_by_name(tiny_source: str) -> None:
     nlp = pipeline(tiny_source, "tagger")
     with pytest.raises(
-        ValueError, match=r"component 'elmo': they hold a model of the layers .*softmax.* and not an ELMo"
+        ValueError, match=r"component 'elmo': .* hold a model of the layers .*softmax.* and not an ELMo"
     ):
         elmo_of(nlp).from_bytes(nlp.get_pipe("tagger").to_bytes())
 
@@ -276,8 +276,91 @@ def test_damaged_weights_are_refused(tiny_source: str) -> None:
             inner = srsly.msgpack_loads(shim)
             shims[i] = srsly.msgpack_dumps({**inner, "parameters": inner["parameters"][:-100]})
     data = srsly.msgpack_dumps({**message, "model": srsly.msgpack_dumps(model)})
-    with pytest.raises(ValueError, match="not whole safetensors data"):
+    with pytest.raises(ValueError, match="the serialized biLM: damaged"):
         elmo_of(blank(tiny_source)).from_bytes(data)
+
+
+def mutated(data: bytes, rng: np.random.Generator) -> bytes:
+    """Damage of some kind at some place: a bit, a byte in the beginning, bytes too many, bytes too few."""
+    kind, place = rng.integers(4), int(rng.integers(len(data)))
+    damaged = bytearray(data)
+    if kind == 0:
+        damaged[place] ^= 1 << rng.integers(8)
+    elif kind == 1:
+        damaged[place % 1000] ^= rng.integers(1, 256)
+    elif kind == 2:
+        damaged[place:place] = rng.bytes(8)
+    else:
+        del damaged[place : place + rng.integers(1, 40)]
+    return bytes(damaged)
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+def test_any_damage_is_refused_or_changes_nothing(tiny_source: str, loaded: bool) -> None:
+    """And what is refused leaves the component as it was. (Numbers of the mix alone have no digest.)"""
+    whole = blank(tiny_source)
+    wanted = whole("a b c").tensor
+    data = elmo_of(whole).to_bytes(exclude=["vocab"])
+    nlp = blank(tiny_source)
+    if loaded:
+        nlp("a b c")
+    rng = np.random.default_rng(0)
+    n_refused = 0
+    for _ in range(150):
+        try:
+            elmo_of(nlp).from_bytes(mutated(data, rng), exclude=["vocab"])
+        except ValueError:
+            n_refused += 1
+        if loaded:
+            np.testing.assert_array_equal(nlp("a b c").tensor, wanted)
+    np.testing.assert_array_equal(nlp("a b c").tensor, wanted)
+    assert n_refused > 130
+
+
+def test_data_of_version_0_1_is_read(tiny_source: str) -> None:
+    """It has neither the digest nor some attributes."""
+    whole = blank(tiny_source)
+    message = srsly.msgpack_loads(elmo_of(whole).to_bytes(exclude=["vocab"]))
+    model = srsly.msgpack_loads(message["model"])
+    for key in ("reader", "whole_docs"):
+        del model["attrs"][0][key]
+    (shim,) = model["shims"][1]
+    inner = srsly.msgpack_loads(shim)
+    del inner["digest"]
+    model["shims"][1] = [srsly.msgpack_dumps(inner)]
+    data = srsly.msgpack_dumps({**message, "model": srsly.msgpack_dumps(model)})
+    nlp = blank("nowhere")
+    elmo_of(nlp).from_bytes(data, exclude=["vocab"])
+    np.testing.assert_array_equal(nlp("a b c").tensor, whole("a b c").tensor)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (("attrs", 2, "output"), srsly.msgpack_dumps("averagd"), "averagd"),
+        (("attrs", 2, "dropout"), srsly.msgpack_dumps("much"), "much"),
+        (("attrs", 0, "frozen"), srsly.msgpack_dumps(3), "wrong types"),
+        (("attrs", 0, "get_spans"), srsly.msgpack_dumps("x"), "span getter"),
+        (("nodes", 1, "dims"), {"nL": 3, "nO": 13}, "nO of 13, and not 12"),
+        (("nodes", 2, "dims"), {"nL": 4, "nO": 12}, "nL of 4, and not 3"),
+        (("nodes", 0, "dims"), {"nX": 4}, "nX"),
+        (("params", 2, "w"), np.full(3, np.nan, dtype=np.float32), "no w of 3 finite numbers"),
+        (("params", 2, "w"), np.zeros(4, dtype=np.float32), "no w of 3 finite numbers"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(
+    tiny_source: str, place: tuple[str, int, str], value: object, message: str
+) -> None:
+    nlp = blank(tiny_source, output="mix")
+    nlp("loads the weights")
+    data = srsly.msgpack_loads(elmo_of(nlp).to_bytes(exclude=["vocab"]))
+    model = srsly.msgpack_loads(data["model"])
+    part, number, key = place
+    model[part][number][key] = value
+    fresh = blank(tiny_source, output="mix")
+    with pytest.raises(ValueError, match=f"cannot be read as the component 'elmo'.*{message}"):
+        elmo_of(fresh).from_bytes(srsly.msgpack_dumps({**data, "model": srsly.msgpack_dumps(model)}))
+    np.testing.assert_array_equal(fresh("a b").tensor, nlp("a b").tensor)
 
 
 def test_weights_of_another_size_are_taken(tiny_source: str, other_source: str) -> None:
