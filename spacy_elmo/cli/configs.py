@@ -8,8 +8,9 @@ _PACKAGE = Path(__file__).parent.parent
 
 
 def configs() -> None:
-    """List the configs that come with this package: those for `spacy train`, to copy and change, and those for
-    `pretrain`, which also finds them by name.
+    """List the configs that come with this package.
+
+    Those for `spacy train` are to copy and change; those for `pretrain` it also finds by name.
 
     \b
     Examples:

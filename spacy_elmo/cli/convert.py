@@ -12,11 +12,15 @@ from .source import SourceArgument, WeightsOption, source_of
 
 
 class Format(str, Enum):
+    """What a model can be written in."""
+
     native = "native"
     allennlp = "allennlp"
 
 
 class Dtype(str, Enum):
+    """How its numbers can be stored."""
+
     float32 = "float32"
     float16 = "float16"
 
@@ -34,9 +38,11 @@ def convert(
     ] = Dtype.float32,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that stands there already")] = False,
 ) -> None:
-    """Write a model in another format. "native" is config.json and model.safetensors, with a lexicon.json for a model
-    that has a lexicon, as those of ELMoForManyLangs do. "allennlp" is the options.json and weights.hdf5 of AllenNLP and
-    bilm-tf, with the vocab.txt of bilm-tf where the model has a vocabulary; it holds no lexicon.
+    """Write a model in another format.
+
+    "native" is config.json and model.safetensors, with a lexicon.json for a model that has a lexicon, as those of
+    ELMoForManyLangs do. "allennlp" is the options.json and weights.hdf5 of AllenNLP and bilm-tf, with the vocab.txt of
+    bilm-tf where the model has a vocabulary; it holds no lexicon.
 
     \b
     Examples:

@@ -14,8 +14,10 @@ def download(
     ],
     force: Annotated[bool, typer.Option("--force", help="Download it again, and replace the one that is here")] = False,
 ) -> None:
-    """Download a published model, for use by its name from then on, without a network. The environment variable
-    SPACY_ELMO_CACHE says where to, else it is ~/.cache/spacy-elmo; HTTPS_PROXY and the like are honoured.
+    """Download a published model, for use by its name from then on, without a network.
+
+    The environment variable SPACY_ELMO_CACHE says where to, else it is ~/.cache/spacy-elmo; HTTPS_PROXY and the like
+    are honoured.
 
     A download that was cut goes on where it was. Files are checked against the catalogue's length and SHA-256 where it
     has them, else against those of the first download. A model that is here already is only checked.

@@ -28,10 +28,11 @@ def info(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs")] = False,
 ) -> None:
-    """Show what a model is made of, or, without SOURCE, which models have a name. That is its dimensions, its
-    parameters by part, its files, what is known of its languages and licence and, where it was trained here, its
-    vocabulary's size and the facts of its training. A model that is shown is whole. Of a published model that was not
-    downloaded, show what the catalogue says.
+    """Show what a model is made of, or, without SOURCE, which models have a name.
+
+    That is its dimensions, its parameters by part, its files, what is known of its languages and licence and, where it
+    was trained here, its vocabulary's size and the facts of its training. A model that is shown is whole. Of a
+    published model that was not downloaded, show what the catalogue says.
 
     \b
     Examples:
@@ -64,7 +65,11 @@ def facts_of(source: "Source") -> dict[str, Any]:
     """The facts of a model, JSON-ready: of the biLM, of what lies beside it, and of the catalogue.
 
     Raises:
-        CheckpointError: It cannot be loaded, or what lies beside it cannot be read.
+    """Show what a model is made of, or, without SOURCE, which models have a name.
+
+    That is its dimensions, its parameters by part, its files, what is known of its languages and licence and, where it
+    was trained here, its vocabulary's size and the facts of its training. A model that is shown is whole. Of a
+    published model that was not downloaded, show what the catalogue says.
     """
     from ..checkpoints import describe, locate
     from ..checkpoints.published import find, name_of

@@ -44,9 +44,11 @@ def perplexity(
         Path | None, typer.Option("--code", "-c", help="Python file to import first, for the model's own tokenizer")
     ] = None,
 ) -> None:
-    """Perplexity of texts: by the softmax over the whole vocabulary, forward, backward, and both together. Each
-    sentence is read alone. Words outside the vocabulary count as the one word <UNK>, which is easy to predict: where
-    models have other vocabularies, or leave another share of the words unknown, their perplexities do not compare.
+    """Measure the perplexity of texts: by the softmax over the whole vocabulary, forward, backward, and both together.
+
+    Each sentence is read alone. Words outside the vocabulary count as the one word <UNK>, which is easy to predict:
+    where models have other vocabularies, or leave another share of the words unknown, their perplexities do not
+    compare.
 
     Texts become words as those did that the model was trained on.
 
