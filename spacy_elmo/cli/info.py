@@ -65,11 +65,7 @@ def facts_of(source: "Source") -> dict[str, Any]:
     """The facts of a model, JSON-ready: of the biLM, of what lies beside it, and of the catalogue.
 
     Raises:
-    """Show what a model is made of, or, without SOURCE, which models have a name.
-
-    That is its dimensions, its parameters by part, its files, what is known of its languages and licence and, where it
-    was trained here, its vocabulary's size and the facts of its training. A model that is shown is whole. Of a
-    published model that was not downloaded, show what the catalogue says.
+        CheckpointError: It cannot be loaded, or what lies beside it cannot be read.
     """
     from ..checkpoints import describe, locate
     from ..checkpoints.published import find, name_of
