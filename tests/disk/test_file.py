@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from spacy_elmo.disk import DiskError, digest, write_whole
+from spacy_elmo.disk import DiskError, digest, new_file, write_whole
 from tests.disk.full import full_disk
 from tests.disk.killed import kill_often
 
@@ -36,6 +36,22 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
         write_whole(tmp_path / "file", bytes(100))
     assert (tmp_path / "file").read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+def test_a_file_written_piece_by_piece_takes_its_name_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_whole(path, b"old")
+    with pytest.raises(TypeError), new_file(path) as unfinished:
+        unfinished.write_bytes("half")  # type: ignore[arg-type]
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+    with new_file(path) as unfinished:
+        for piece in (b"n", b"ew"):
+            with unfinished.open("ab") as file:
+                file.write(piece)
+            assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_leftovers_of_other_names_are_let_be(tmp_path: Path) -> None:

@@ -1,13 +1,11 @@
-"""The `Embedder` of ELMoForManyLangs, which is no longer maintained, with its arguments, on our biLM.
-
-Replace `from elmoformanylangs import Embedder` by `from spacy_elmo.elmoformanylangs import Embedder`.
-"""
+"""ELMoForManyLangs' `Embedder`."""
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
-from .bilm.sentences import Sentences
-from .checkpoints import Source, load_bilm
+from ..bilm.sentences import Sentences
+from ..checkpoints import Source, load_bilm
 
 AVERAGE = -1
 ALL = -2
@@ -18,18 +16,19 @@ class Embedder:
     was embedded before.
 
     Args:
-        model_dir: The directory of a model, or what else `load_bilm` takes. Runs on a GPU where there is one.
+        model_dir: The directory of a model, or what else `load_bilm` takes.
         batch_size: Taken for the sake of programs that give it. Batches are made by the number of words, and no vector
             depends on them.
+        device: None for a GPU where there is one, else the CPU.
 
     Raises:
         CheckpointError: If there is no such model.
     """
 
-    def __init__(self, model_dir: Source, batch_size: int = 64) -> None:
+    def __init__(self, model_dir: Source, batch_size: int = 64, *, device: torch.device | str | None = None) -> None:
         self.model_dir = model_dir
         self.batch_size = batch_size
-        self.bilm = load_bilm(model_dir).read_boundary_words()
+        self.bilm = load_bilm(model_dir, device).read_boundary_words()
 
     def sents2elmo(self, sents: Sentences, output_layer: int = AVERAGE) -> list[npt.NDArray[np.float32]]:
         """The vectors of each sentence, in their order.
@@ -52,10 +51,11 @@ class Embedder:
                 f"output_layer is {output_layer}, but must be -1 for the average of the layers, -2 for all of them, or "
                 f"a layer's number from 0 to {n_layers - 1}."
             )
-        return [_select(layers, output_layer) for layers in self.bilm.embed(sents)]
+        return [select(layers, output_layer) for layers in self.bilm.embed(sents)]
 
 
-def _select(layers: npt.NDArray[np.float32], output_layer: int) -> npt.NDArray[np.float32]:
+def select(layers: npt.NDArray[np.float32], output_layer: int) -> npt.NDArray[np.float32]:
+    """What `output_layer` stands for, see `Embedder.sents2elmo`, of all layers (n_layers + 1, n_words, width)."""
     if output_layer == ALL:
         return layers
     if output_layer == AVERAGE:
