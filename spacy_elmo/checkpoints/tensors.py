@@ -16,7 +16,7 @@ from .errors import CheckpointError
 DTYPES = {"float32": torch.float32, "float16": torch.float16}
 
 # What safetensors raises where a file is damaged: a header may name a type that torch has not, or no text at all.
-_DAMAGES = (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError)
+DAMAGES = (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError)
 
 
 def read_parameters(config: BiLMConfig, path: Path, lexicon: Lexicon | None = None) -> dict[str, Tensor]:
@@ -35,7 +35,7 @@ def read_parameters(config: BiLMConfig, path: Path, lexicon: Lexicon | None = No
         raise
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file; the model in {path.parent} is incomplete.") from None
-    except _DAMAGES as error:
+    except DAMAGES as error:
         raise CheckpointError(f"{path}: not a whole safetensors file ({error}). Copy or convert it again.") from None
 
 
@@ -43,7 +43,7 @@ def parse_parameters(config: BiLMConfig, data: bytes, where: str, lexicon: Lexic
     """Read the float32 parameters from the bytes of a safetensors file; see `read_parameters`."""
     try:
         tensors = safetensors.torch.load(data)
-    except _DAMAGES as error:
+    except DAMAGES as error:
         raise CheckpointError(f"{where}: not whole safetensors data ({error}).") from None
     check_size(config, len(data), where)
     check_shapes(config, {name: tuple(tensor.shape) for name, tensor in tensors.items()}, where, lexicon)

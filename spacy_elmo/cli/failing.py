@@ -5,15 +5,17 @@ from contextlib import contextmanager
 
 from wasabi import msg
 
+from ..errors import ElmoError
+
 
 @contextmanager
 def failing() -> Iterator[None]:
-    """Errors of input and of files end the command with their message and exit code 1, without a traceback."""
+    """What this package raises on purpose, and what the system says of a file that it names, end the command with their
+    message and exit code 1, without a traceback. All else is a bug of ours, and its traceback says where.
+    """
     try:
         yield
-    except Exception as error:
-        from ..pretraining.errors import RunError
-
-        if not isinstance(error, ValueError | OSError | RunError):
+    except (ElmoError, OSError) as error:
+        if not isinstance(error, ElmoError) and error.filename is None:
             raise
         msg.fail(str(error), exits=1)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from wasabi import msg
 
+from ..errors import ElmoError
 from .failing import failing
 from .source import SourceArgument, WeightsOption, source_of
 
@@ -50,7 +51,7 @@ def package(
         stated = _stated(model)
         language = language or stated["lang"]
         if not language:
-            raise ValueError(f"{source} does not say of what language it is. Say so, for instance: --lang en")
+            raise ElmoError(f"{source} does not say of what language it is. Say so, for instance: --lang en")
         nlp = _blank(language)
         nlp.add_pipe("elmo", config={"model": {"source": model}})
         nlp.meta["license"] = licence or stated["license"]
@@ -70,7 +71,7 @@ def _blank(language: str) -> "Language":
     try:
         return spacy.blank(language)
     except ImportError:
-        raise ValueError(
+        raise ElmoError(
             f"spaCy has no language {language!r}. Give one that it has by --lang, such as xx, which is none of its own."
         ) from None
 

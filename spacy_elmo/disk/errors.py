@@ -43,8 +43,6 @@ def _concerns(error: OSError, path: Path) -> bool:
     """A write to an open file fails without a name. All else names one: the path or a directory that it is in; or what
     is in it, also while it is built under a hidden name.
     """
-    if isinstance(error, FileExistsError) and error.errno is None:
-        return False  # raised on purpose, in the block
     if not isinstance(error.filename, str | bytes):
         return True
     name = Path(os.fsdecode(error.filename))

@@ -6,16 +6,16 @@ from typing import Any
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from thinc.api import Config
 
 from ..checkpoints import CheckpointError, Source, load_located
 from ..checkpoints.native import NATIVE
 from ..checkpoints.source import locate
-from ..checkpoints.tensors import serialize_parameters
+from ..checkpoints.tensors import DAMAGES, serialize_parameters
 from ..disk import new_directory
 from .metadata import CONFIG_FILE, SOFTMAX_FILE, TRAINING_FILE, VOCABULARY_FILE, read_vocabulary
 from .model import LanguageModel
+from .softmax import Softmax
 
 
 def save_language_model(
@@ -65,11 +65,18 @@ def load_language_model(source: Source, device: torch.device | str | None = None
     if vocabulary is None:
         raise CheckpointError(f"{directory / VOCABULARY_FILE}: no such file; the softmax has no words without it.")
     model = LanguageModel(bilm, vocabulary)
-    try:
-        model.softmax.load_state_dict(safetensors.torch.load_file(directory / SOFTMAX_FILE))
-    except (OSError, RuntimeError, SafetensorError) as error:
-        raise CheckpointError(f"{directory / SOFTMAX_FILE}: not the softmax of this model ({error}).") from None
+    _read_softmax(model.softmax, directory / SOFTMAX_FILE)
     return model.eval()
+
+
+def _read_softmax(softmax: Softmax, path: Path) -> None:
+    try:
+        softmax.load_state_dict(safetensors.torch.load_file(path))
+    except DAMAGES as error:
+        raise CheckpointError(f"{path}: not the softmax of this model ({error}).") from None
+    for name, parameter in softmax.named_parameters():
+        if not torch.isfinite(parameter).all():
+            raise CheckpointError(f"{path}: damaged, '{name}' holds values that are not finite. Copy it again.")
 
 
 def _write_json(path: Path, value: Any) -> None:

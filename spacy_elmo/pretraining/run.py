@@ -111,7 +111,10 @@ def _earlier_training(source: Any) -> dict[str, Any] | None:
 
 def _resolve_logger(config: PretrainingConfig) -> Any:
     logger = config.training.logger
-    return registry.resolve({"logger": logger})["logger"] if logger else None
+    try:
+        return registry.resolve({"logger": logger})["logger"] if logger else None
+    except ValueError as error:  # of spaCy's registry: no such logger, or not with these arguments
+        raise ConfigError(f"[training.logger] {error}") from None
 
 
 def _config_for_loggers(nlp: Language, source: Config, trainer: Trainer) -> Config:

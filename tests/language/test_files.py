@@ -1,5 +1,6 @@
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,25 @@ def test_a_directory_in_the_place_of_a_file(directory: Path, name: str) -> None:
     (directory / name).unlink()
     (directory / name).mkdir()
     assert str(directory / name) in message_of(directory)
+
+
+def test_a_softmax_with_values_that_are_not_finite(directory: Path) -> None:
+    path = directory / "softmax.safetensors"
+    tensors = safetensors.torch.load(path.read_bytes())
+    tensors["weight"][3, 1] = torch.nan
+    path.write_bytes(safetensors.torch.save(tensors))
+    assert f"{path}: damaged, 'weight' holds values that are not finite" in message_of(directory)
+
+
+def test_no_byte_of_the_head_of_a_softmax_gives_another_error(directory: Path) -> None:
+    """And of the values none gives one, for any number is one."""
+    path = directory / "softmax.safetensors"
+    whole = path.read_bytes()
+    for place in range(0, 8 + int.from_bytes(whole[:8], "little"), 7):
+        for value in (0, 57, 255):
+            path.write_bytes(whole[:place] + bytes([value]) + whole[place + 1 :])
+            with suppress(CheckpointError):
+                load_language_model(directory, "cpu")
 
 
 @pytest.mark.parametrize("n_classes", [4, len(VOCABULARY) + 1])

@@ -74,7 +74,7 @@ def test_two_ranks_are_one_with_twice_the_sequences(tmp_path: Path, texts: dict[
 
 def test_killed_and_resumed(tmp_path: Path, settings: dict[str, object], whole: Path) -> None:
     output = tmp_path / "run"
-    Run(output, settings, ranks=2, pause_when="checkpoints/.unfinished-10").kill_at_pause()
+    Run(output, settings, ranks=2, pause_when="checkpoints/.step-*10.*").kill_at_pause()
     # One rank dies, and the other must not wait for it.
     Run(output, settings, ranks=2, pause_when="checkpoints/step-*10").kill_rank_at_pause(1)
     for step in (20, 30, 40):

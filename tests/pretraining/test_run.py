@@ -645,6 +645,17 @@ def test_a_logger_of_ones_own(tmp_path: Path, texts: dict[str, str]) -> None:
         assert info["other_scores"]["perplexity"] == record["perplexity"]
 
 
+@pytest.mark.parametrize(
+    ("logger", "said"),
+    [('@loggers = "no.such.v1"', "no.such.v1"), ('@loggers = "spacy.ConsoleLogger.v3"\nspeed = 1', "speed")],
+)
+def test_a_logger_that_there_is_not(tmp_path: Path, texts: dict[str, str], logger: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=r"\[training\.logger\]") as error:
+        pretrain(with_logger(tmp_path, logger), tmp_path / "run", texts)
+    assert said in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
 def test_texts_of_other_formats(tmp_path: Path, texts: dict[str, str]) -> None:
     lines = Path(texts["paths.train"]).read_text("utf8").splitlines()
     (tmp_path / "train").mkdir()
