@@ -10,8 +10,10 @@ from ..errors import ElmoError
 
 @contextmanager
 def failing() -> Iterator[None]:
-    """What this package raises on purpose, and what the system says of a file that it names, end the command with their
-    message and exit code 1, without a traceback. All else is a bug of ours, and its traceback says where.
+    """End a command with a message and exit code 1 where its user can put something right.
+
+    That is what this package raises on purpose, and what the system says of a file that it names. All else is a bug of
+    ours, and its traceback says where.
     """
     try:
         yield

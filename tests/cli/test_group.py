@@ -3,6 +3,8 @@
 import pytest
 
 from spacy_elmo import __version__
+from spacy_elmo.cli.failing import failing
+from spacy_elmo.errors import ElmoError
 from tests.cli.helpers import elmo, spacy
 from tests.test_import import modules_after
 
@@ -48,7 +50,7 @@ def test_spacys_commands_load_nothing_of_ours_but_the_commands() -> None:
     ours = {name for name in modules if name.startswith("spacy_elmo")}
     assert "spacy_elmo.cli.convert" in ours
     rooms = {".".join(name.split(".")[:2]) for name in ours}
-    assert rooms == {"spacy_elmo", "spacy_elmo.about", "spacy_elmo.cli"}
+    assert rooms == {"spacy_elmo", "spacy_elmo.about", "spacy_elmo.errors", "spacy_elmo.cli"}
 
 
 def test_the_commands_can_be_imported_without_torch_and_h5py() -> None:
@@ -60,3 +62,13 @@ from spacy.util import registry
 assert "elmo" in registry.cli.get_all()
 """
     assert "spacy_elmo.cli.info" in modules_after(code)
+
+
+def test_a_bug_is_shown_as_one() -> None:
+    """With its traceback: a user cannot put it right, and who mends it has to see where it is."""
+    with pytest.raises(ValueError, match="no error of ours"), failing():
+        raise ValueError("no error of ours")
+    with pytest.raises(SystemExit), failing():
+        raise ElmoError("one that a user can put right")
+    with pytest.raises(SystemExit), failing():
+        raise FileNotFoundError(2, "No such file", "absent")
