@@ -10,9 +10,10 @@ import numpy.typing as npt
 class Negatives:
     """Classes to hold the true ones against.
 
-    classes: distinct class numbers, shape (n_negatives,) int64.
-    expected_counts: of every class of the vocabulary, how often it would be expected among such a draw, shape
-        (n_classes,) float32.
+    Attributes:
+        classes: Distinct class numbers, shape (n_negatives,) int64.
+        expected_counts: Of every class of the vocabulary, how often it would be expected among such a draw, shape
+            (n_classes,) float32.
     """
 
     classes: npt.NDArray[np.int64]

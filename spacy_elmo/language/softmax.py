@@ -16,7 +16,12 @@ GPU_CHUNK_ELEMENTS = 2**26
 
 
 class Softmax(nn.Module):
-    """weight: (n_classes, projection_dim). bias: (n_classes,)."""
+    """The scores of all words that can be predicted.
+
+    Attributes:
+        weight: (n_classes, projection_dim).
+        bias: (n_classes,).
+    """
 
     def __init__(self, n_classes: int, projection_dim: int) -> None:
         super().__init__()
@@ -32,10 +37,12 @@ class Softmax(nn.Module):
     def forward(self, hidden: Tensor, targets: Tensor, negatives: Negatives | None = None) -> Tensor:
         """The mean cross-entropy in nats, a scalar.
 
-        hidden: (n, projection_dim). targets: (n,) int64 class numbers.
-        negatives: None for the exact loss over all classes. Otherwise the sampled softmax (Jean et al. 2015): each
-            true class against the negatives, logits corrected by the log of the expected counts, and negatives that
-            happen to be a row's true class left out of its sum. An estimate for training; not a perplexity.
+        Args:
+            hidden: (n, projection_dim).
+            targets: (n,) int64 class numbers.
+            negatives: None for the exact loss over all classes. Otherwise the sampled softmax (Jean et al. 2015): each
+                true class against the negatives, logits corrected by the log of the expected counts, and negatives that
+                happen to be a row's true class left out of its sum. An estimate for training; not a perplexity.
         """
         true_weight, true_bias = F.embedding(targets, self.weight), self.bias[targets]
         weight: Tensor = self.weight

@@ -16,8 +16,12 @@ from .windows import Window, Windows
 
 @dataclass(frozen=True)
 class Batch:
-    """negatives: None where the softmax is not sampled.
-    keep: what dropout multiplies with, (n_rows, masked_size) float32; None for no dropout.
+    """What one step is given.
+
+    Attributes:
+        window: What the lanes read.
+        negatives: None where the softmax is not sampled.
+        keep: What dropout multiplies with, (n_rows, masked_size) float32; None for no dropout.
     """
 
     window: Window
@@ -28,7 +32,12 @@ class Batch:
 class Batches(Dataset[Batch]):
     """The batch of each step.
 
-    masked_size: values of a row that dropout may take, with the probability `dropout`.
+    Args:
+        windows: Of the whole run.
+        sampler: Of negatives; None for a softmax that is not sampled.
+        seed: Of all that is random.
+        dropout: The probability that it takes a value.
+        masked_size: Values of a row that it may take.
     """
 
     def __init__(
@@ -51,8 +60,11 @@ class Batches(Dataset[Batch]):
         return Batch(self.windows.window(*divmod(step, self.windows.n_windows)), negatives, keep)
 
     def of_steps(self, steps: range, n_workers: int) -> Generator[Batch, None, None]:
-        """The batches of some steps, in order. n_workers: processes that make them ahead, until the generator is
-        closed; 0 for none.
+        """The batches of some steps, in order.
+
+        Args:
+            steps: Their numbers.
+            n_workers: Processes that make them ahead, until the generator is closed; 0 for none.
         """
         yield from DataLoader(
             self,

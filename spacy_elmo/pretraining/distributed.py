@@ -18,7 +18,14 @@ from .errors import ConfigError
 
 @dataclass(frozen=True)
 class Ranks:
-    """rank: this process's number, 0 to `size - 1`; local_rank: its number on its machine."""
+    """The place of a process among those of a run.
+
+    Attributes:
+        rank: Its number, 0 to `size - 1`.
+        size: How many there are.
+        local_rank: Its number on its machine.
+        device: Its own.
+    """
 
     rank: int
     size: int
@@ -70,8 +77,11 @@ def joined_ranks(device: str | None) -> Iterator[Ranks]:
     """Join the group that torchrun's environment variables describe, and leave it at the end. NCCL between GPUs, gloo
     between CPUs. Without these variables, a single rank.
 
-    device: None for this rank's GPU where there are any, else the CPU.
-    Raises ConfigError where there is no such device.
+    Args:
+        device: None for this rank's GPU where there are any, else the CPU.
+
+    Raises:
+        ConfigError: There is no such device.
     """
     size = int(os.environ.get("WORLD_SIZE", 1))
     local_rank = int(os.environ.get("LOCAL_RANK", 0))

@@ -23,11 +23,11 @@ class Optimizer:
         )
 
     def clip(self) -> float:
-        """Clip the gradients. RETURNS: their norm before."""
+        """Clip the gradients. Returns their norm before."""
         return float(nn.utils.clip_grad_norm_(self.parameters.values(), self.settings.grad_clip))
 
     def apply(self, step: int) -> float:
-        """Apply and clear the gradients, as the update after `step`. RETURNS: the learning rate."""
+        """Apply and clear the gradients, as the update after `step`. Returns the learning rate."""
         settings = self.settings
         rate = learn_rate(
             step, self.total_steps, settings.learn_rate, settings.warmup_steps, settings.decay, settings.decay_share

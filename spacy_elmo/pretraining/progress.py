@@ -23,7 +23,12 @@ Logger = Callable[..., tuple[LogStep, Callable[[], None]]]
 class Progress:
     """Use as a context: the bar and the logger are closed at the end.
 
-    logger: null, or a logger of spaCy's; `nlp` goes to it.
+    Args:
+        output: The directory of the log.
+        total_steps: Of the run.
+        first_step: Where it goes on; 0 for one that begins.
+        logger: One of spaCy's; None for none.
+        nlp: What goes to it.
     """
 
     def __init__(self, output: Path, total_steps: int, first_step: int, logger: Logger | None, nlp: Language) -> None:

@@ -27,13 +27,19 @@ class Recurrence(nn.Module):
     def forward(
         self, x_forward: Tensor, x_backward: Tensor, starts: Tensor, hidden: Tensor, cell: Tensor, *keep: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The top layers of both directions, each (n_rows, projection_dim), and the state after the window, hidden and
-        cell, without gradients.
+        """Run a window.
 
-        x_forward, x_backward: word vectors in the order that each direction reads them, (n_rows, projection_dim).
-        starts: (n_rows,) bool, rows before which the state is set to zero.
-        hidden, cell: the state before the window, as `BiLMState` has them.
-        keep: what dropout multiplies with, (n_rows, `masked_size`); nothing for no dropout.
+        Args:
+            x_forward: Word vectors in the order that the forward direction reads them, (n_rows, projection_dim).
+            x_backward: In that of the other one, same shape.
+            starts: (n_rows,) bool, rows before which the state is set to zero.
+            hidden: The state before the window, as `BiLMState` has it.
+            cell: The same.
+            keep: What dropout multiplies with, (n_rows, `masked_size`); nothing for no dropout.
+
+        Returns:
+            The top layers of both directions, each (n_rows, projection_dim), and the state after the window, hidden and
+            cell, without gradients.
         """
         masks = [None, None] if not keep else keep[0].chunk(2, dim=1)
 
@@ -83,7 +89,10 @@ class Recurrence(nn.Module):
         """Record a window's kernels, of forward and backward pass, as CUDA graphs. Each step of the time loop is some
         dozens of small kernels: to launch them one by one takes a GPU's processor several times as long as they run.
 
-        n_lanes, unroll: of all windows from now on. dropout: whether they come with `keep`.
+        Args:
+            n_lanes: Of all windows from now on.
+            unroll: The same.
+            dropout: Whether they come with `keep`.
         """
         config, device, rows = self.config, next(self.parameters()).device, n_lanes * unroll
         words = [torch.zeros(rows, config.projection_dim, device=device, requires_grad=True) for _ in range(2)]

@@ -45,9 +45,14 @@ MAX_WORKERS = 8
 class Trainer:
     """Trains a language model on a corpus. One trainer a rank, all in step.
 
-    output: directory for checkpoints, logs and models; written by the first rank alone.
-    source: the config as it was read, to be saved with the models.
-    earlier: the facts of the training of the model that this one goes on from, to be saved with the models.
+    Args:
+        model: To be trained, in place.
+        corpus: What it reads.
+        config: The settings.
+        source: The config as it was read, to be saved with the models.
+        output: Directory for checkpoints, logs and models; written by the first rank alone.
+        ranks: All of them.
+        earlier: The facts of the training of the model that this one goes on from, to be saved with the models.
     """
 
     def __init__(
@@ -100,8 +105,10 @@ class Trainer:
     # What a run goes on from
 
     def resume(self) -> bool:
-        """Take up the newest snapshot, if there is one. Raises RunError where it is of another corpus or batch, or the
-        ranks see different ones.
+        """Take up the newest snapshot. Returns whether there is one.
+
+        Raises:
+            RunError: It is damaged, or of another corpus or batch, or the ranks see different ones.
         """
         steps = self.snapshots.steps()
         if not self.ranks.all_equal(str(steps[-1:])):
@@ -154,10 +161,14 @@ class Trainer:
         return self.run_state.step >= self.total_steps or bool(patience and self.run_state.stale >= patience)
 
     def run(self, progress: Progress | None) -> None:
-        """Train to the end. progress: of the first rank; None for the others.
+        """Train to the end. What goes on from another model is measured before its first step.
 
-        Raises RunError where the loss is not finite or grows for good, where a checkpoint cannot be written, and, after
-        one was written, where the process is asked to end (SIGTERM, SIGINT).
+        Args:
+            progress: Of the first rank; None for the others.
+
+        Raises:
+            RunError: The loss is not finite or grows for good; or the disk does not take a checkpoint or a model; or,
+                after a checkpoint was written, the process is asked to end (SIGTERM, SIGINT).
         """
         with closing(self._batches_ahead()) as batches, self._signals():
             if self.run_state.step == 0 and self.config.initialize.source is not None:
@@ -190,7 +201,7 @@ class Trainer:
         return torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=enabled, cache_enabled=False)
 
     def _step(self, batches: Iterator[Batch], progress: Progress | None) -> tuple[bool, bool]:
-        """One update. RETURNS: whether a snapshot is due, and whether to stop; the same on all ranks."""
+        """One update. Returns whether a snapshot is due, and whether to stop; the same on all ranks."""
         run_state, started = self.run_state, time.monotonic()
         batch = next(batches)
         keep = None if batch.keep is None else torch.from_numpy(batch.keep).to(self.ranks.device)
