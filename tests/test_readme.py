@@ -1,12 +1,20 @@
 """The README's promises that a program can check."""
 
+import inspect
+import json
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import spacy
+from spacy.language import Language
 from thinc.api import Config
 
 from spacy_elmo.language import LanguageModel, save_language_model
+from spacy_elmo.layers.elmo_model import ElmoModel
+from spacy_elmo.layers.listener import build_elmo_listener
 
 from .conftest import REPOSITORY, random_bilm
 
@@ -42,13 +50,33 @@ def test_links_and_configs_exist() -> None:
     assert listed == {path.name for path in (REPOSITORY / "configs").glob("*.cfg")}
 
 
-def test_settings_are_all_described() -> None:
-    """With the defaults that the code has."""
-    from spacy_elmo.layers.elmo_model import ElmoModel
-    from spacy_elmo.layers.listener import build_elmo_listener
-    from spacy_elmo.pipeline import make_elmo
+def described(heading: str) -> dict[str, Any]:
+    """The settings of the first table under a heading or a sentence, with their defaults. A row may have several."""
+    found: dict[str, Any] = {}
+    table = README.split(heading)[1].split("| setting | default | |\n|---|---|---|\n")[1].split("\n\n")[0]
+    for row in table.splitlines():
+        names, defaults = (re.findall(r"`([^`]+)`", cell) for cell in row.split(" | ")[:2])
+        found |= dict(zip(names, map(json.loads, defaults), strict=True))
+    return found
 
-    for function in (ElmoModel, build_elmo_listener, make_elmo):
-        names = function.__code__.co_varnames[: function.__code__.co_argcount]
-        for name in set(names) - {"nlp", "name", "model"}:
-            assert f"`{name}`" in README, f"{function.__name__}: {name}"
+
+@pytest.mark.parametrize(
+    ("heading", "defaults"),
+    [
+        ("### The component `elmo`", lambda: own_settings(Language.get_factory_meta("elmo").default_config)),
+        ("Its model, `spacy-elmo.ElmoModel.v1`:", lambda: defaults_of(ElmoModel)),
+        ("### The listener `spacy-elmo.ElmoListener.v1`", lambda: defaults_of(build_elmo_listener)),
+    ],
+)
+def test_settings_are_all_described(heading: str, defaults: Callable[[], dict[str, Any]]) -> None:
+    """With the defaults that the code has, and no others."""
+    spacy.blank("en").add_pipe("elmo")
+    assert described(heading) == defaults()
+
+
+def own_settings(config: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key != "model"}
+
+
+def defaults_of(function: Callable[..., Any]) -> dict[str, Any]:
+    return {name: parameter.default for name, parameter in inspect.signature(function).parameters.items()}

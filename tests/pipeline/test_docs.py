@@ -43,6 +43,22 @@ def test_docbin_with_user_data(nlp: Language) -> None:
             np.testing.assert_array_equal(a._.elmo, b._.elmo)
 
 
+def test_docbin_carries_all_but_the_tensor(nlp: Language) -> None:
+    data = DocBin(store_user_data=True, docs=[nlp("a b")]).to_bytes()
+    (doc,) = DocBin().from_bytes(data).get_docs(nlp.vocab)
+    assert doc.tensor.size == 0
+    assert doc[0]._.elmo.shape == (12,)
+
+
+def test_bytes_without_the_tensor_are_half_as_many(tiny_source: str) -> None:
+    nlp = blank(tiny_source)
+    doc = nlp("word " * 500)
+    sizes = [len(doc.to_bytes(exclude=exclude)) for exclude in ([], ["tensor"])]
+    assert sizes[0] - sizes[1] > 0.45 * (sizes[0] - 500 * 40)
+    loaded = Doc(nlp.vocab).from_bytes(doc.to_bytes(exclude=["tensor"]))
+    np.testing.assert_array_equal(loaded[7]._.elmo, doc[7]._.elmo)
+
+
 def test_docbin_without_user_data_has_no_vectors(nlp: Language) -> None:
     data = DocBin(store_user_data=False, docs=[nlp("a b")]).to_bytes()
     (doc,) = DocBin().from_bytes(data).get_docs(nlp.vocab)
