@@ -6,7 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from ..disk import digest, new_directory
+from ..disk import digest, new_directory, read_json
 from . import published
 from .archives import is_archive, unpack
 from .cache import ADVICE, cache_directory, caching, exclusive
@@ -149,7 +149,9 @@ def _is_file(path: Path, known: str) -> bool:
 def _read_record(directory: Path) -> dict[str, Any]:
     """Empty where there is none that can be read."""
     try:
-        record = json.loads((directory / RECORD_FILE).read_text("utf8"))
-    except (OSError, ValueError):
+        record = read_json(directory / RECORD_FILE, CheckpointError)
+    except CheckpointError:
         return {}
-    return record if isinstance(record, dict) else {}
+    sections = ("fetched", "files")
+    is_record = isinstance(record, dict) and all(isinstance(record.get(section), dict) for section in sections)
+    return record if is_record else {}

@@ -99,8 +99,8 @@ def name_of(*source: str) -> str | None:
     """The name of the published model that a name or an alias means, or the address of one of its files, or those of
     all. Files lie on more than one host, in folders of the same names.
     """
-    if not all("://" in part for part in source):
-        model = find(*source)
+    if len(source) == 1 and "://" not in source[0]:
+        model = find(source[0])
         return model.name if model else None
     wanted = [_folder_and_file(address) for address in source]
     for model in catalogue().values():

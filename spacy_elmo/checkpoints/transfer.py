@@ -1,8 +1,10 @@
 """One file over HTTP: goes on where it was cut, gives up in the end, and is there whole or not at all."""
 
+import ipaddress
 import json
 import re
 import shutil
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -29,9 +31,11 @@ _PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus
 class Patience:
     """How long to bear with a server.
 
-    connect, stall: seconds until a connection must stand, and between two pieces of a file.
-    attempts: how often it is tried.
-    pause: seconds after the first attempt that failed; each further pause is twice as long.
+    Attributes:
+        connect: Seconds until a connection must stand.
+        stall: Seconds between two pieces of a file.
+        attempts: How often it is tried.
+        pause: Seconds after the first attempt that failed; each further pause is twice as long.
     """
 
     connect: float = 10.0
@@ -48,11 +52,18 @@ def fetch(session: "Session", url: str, target: Path, size: int | None, patience
     """Download a file. What an earlier call left of it, cut short, is not downloaded again where the server can tell
     that it is still the same file.
 
-    target: where it goes, once it is whole.
-    size: its length in bytes, where known.
-    bar: a tqdm bar, to be moved by bytes.
-    Raises CheckpointError where the server does not have it, is not reached, goes on failing, or offers another length;
-        where it leads from https to http; or where the disk is full.
+    Args:
+        session: Of requests.
+        url: The address.
+        target: Where it goes, once it is whole.
+        size: Its length in bytes, where known.
+        patience: How long to bear with the server.
+        bar: A tqdm bar, to be moved by bytes.
+
+    Raises:
+        CheckpointError: The server does not have it, is not reached, goes on failing, offers another length, or leads
+            to where it may not, see `redirected`.
+        DiskError: The disk does not take it.
     """
     part = _Part(target, url)
     fault: Exception | None = None
@@ -61,7 +72,7 @@ def fetch(session: "Session", url: str, target: Path, size: int | None, patience
             time.sleep(patience.pause * 2 ** (attempt - 1))
         try:
             if not part.is_whole:
-                with _mendable():
+                with _mendable(url):
                     _receive(session, part, size, patience, bar)
             return part.finish()
         except _Interrupted as error:
@@ -112,7 +123,7 @@ class _Part:
         try:
             facts = json.loads(self._facts_path.read_text("utf8"))
             return facts if facts["url"] == self.url else {}
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return {}
 
 
@@ -155,9 +166,7 @@ def _write(response: "Response", part: _Part, start: int, limit: int, bar: Any) 
 
 @contextmanager
 def _answer(session: "Session", url: str, headers: dict[str, str], patience: Patience) -> Iterator["Response"]:
-    """The server's answer with content, after redirects. They may not lead from https to http, where anybody on the way
-    can put in another file.
-    """
+    """The server's answer with content, after redirects."""
     for _ in range(MAX_REDIRECTS + 1):
         with session.get(
             url, headers=headers, stream=True, allow_redirects=False, timeout=(patience.connect, patience.stall)
@@ -171,12 +180,35 @@ def _answer(session: "Session", url: str, headers: dict[str, str], patience: Pat
 
 
 def redirected(url: str, location: str) -> str:
-    """Where a redirect from a URL leads. Raises CheckpointError where that is not allowed."""
-    target = urljoin(url, location)
-    scheme = urlsplit(target).scheme
-    if scheme not in ("http", "https") or (scheme == "http" and urlsplit(url).scheme == "https"):
+    """Where a redirect from a URL leads.
+
+    Raises:
+        CheckpointError: That is no address; or it leads from https to http, where anybody on the way can put in another
+            file; or to this machine or what is plugged into it, where no server has a say what is fetched.
+    """
+    try:
+        target = urljoin(url, location)
+        parts = urlsplit(target)
+        host, scheme = parts.hostname, parts.scheme
+        _ = parts.port  # which may be no number
+    except ValueError as error:
+        raise CheckpointError(f"{url}: the server redirects to {location!r}, which is no address ({error}).") from None
+    if scheme not in ("http", "https") or not host or (scheme == "http" and urlsplit(url).scheme == "https"):
         raise CheckpointError(f"{url}: the server redirects to {target}, which is less safe than what was asked for.")
+    if is_inside(host) and not is_inside(urlsplit(url).hostname or ""):
+        raise CheckpointError(f"{url}: the server redirects to {target}, which is an address within this machine.")
     return target
+
+
+def is_inside(host: str) -> bool:
+    """Whether a host is this machine (loopback) or only to be seen from it (link-local), by any of its addresses."""
+    try:
+        found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}
+    except (OSError, UnicodeError):
+        return False  # it will not be reached either, or by a proxy that knows better
+    addresses = [ipaddress.ip_address(address.partition("%")[0]) for address in found]
+    plain = [getattr(address, "ipv4_mapped", None) or address for address in addresses]
+    return any(address.is_loopback or address.is_link_local or address.is_unspecified for address in plain)
 
 
 def _check_status(response: "Response", url: str) -> None:
@@ -213,16 +245,23 @@ def _mark(response: "Response") -> str | None:
 
 
 @contextmanager
-def _mendable() -> Iterator[None]:
-    """What the connection does is worth another attempt, except where the server is not who it should be."""
+def _mendable(url: str) -> Iterator[None]:
+    """What the connection does is worth another attempt, except where the server is not who it should be, or sends to
+    what is no address: requests looks there too, though it is told not to go.
+    """
     import requests
+    from requests.exceptions import InvalidSchema, InvalidURL, SSLError
 
     try:
         yield
-    except (requests.exceptions.SSLError, requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
-        raise CheckpointError(f"{error}") from None
+    except CheckpointError:
+        raise
+    except (SSLError, InvalidURL, InvalidSchema) as error:
+        raise CheckpointError(f"{url}: {error}") from None
     except requests.RequestException as error:
         raise _Interrupted(str(error) or type(error).__name__) from None
+    except ValueError as error:
+        raise CheckpointError(f"{url}: the server redirects to what is no address ({error}).") from None
 
 
 def _check_space(path: Path, n_bytes: int) -> None:

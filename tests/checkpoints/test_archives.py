@@ -92,6 +92,21 @@ def test_an_archive_of_a_manylangs_model(tmp_path: Path) -> None:
     assert (location.format.name, location.directory.name) == ("manylangs", "de.model")
 
 
+def test_an_archive_may_hold_its_own_directory(tmp_path: Path, pair: Files) -> None:
+    """As `tar -cf a.tar .` makes it."""
+    for name, content in pair.items():
+        (tmp_path / "model").mkdir(exist_ok=True)
+        (tmp_path / "model" / name).write_bytes(content)
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w") as archive:
+        archive.add(tmp_path / "model", ".")
+        assert archive.getnames()[0] == "."
+        archive.add(tmp_path / "model", "./", recursive=False)
+    np.testing.assert_array_equal(
+        load_bilm(path, device="cpu").char_cnn.projection.bias.detach(), WEIGHTS["CNN_proj/b_proj"]
+    )
+
+
 def test_what_is_not_the_models_stays_out(tmp_path: Path) -> None:
     files = {"a/model.hdf5": b"1", "a/._model.hdf5": b"2", "__MACOSX/a/._model.hdf5": b"3", ".DS_Store": b"4"}
     unpack(write_archive(tmp_path / "a.zip", files), tmp_path)

@@ -1,5 +1,7 @@
+import stat
 import subprocess
 import sys
+import zipfile
 from contextlib import closing
 from pathlib import Path
 
@@ -64,3 +66,44 @@ def test_a_lock_waits_for_another_process_and_goes_with_it(cache: Path) -> None:
         holder.kill()
         with exclusive("work"):
             pass
+
+
+NO_HOME = """
+import os, pwd, sys
+def unknown(number):
+    raise KeyError(number)
+pwd.getpwuid = unknown
+os.environ.pop("HOME", None)
+os.environ.pop("SPACY_ELMO_CACHE", None)
+from spacy_elmo.checkpoints import download_model, load_bilm
+from spacy_elmo.checkpoints.published import catalogue, downloaded
+assert load_bilm("en_elmo_sm").config.n_layers == 2
+assert not any(downloaded(name) for name in catalogue())
+for call in (download_model, load_bilm):
+    try:
+        call(sys.argv[1])
+    except Exception as error:
+        print(type(error).__name__, error)
+"""
+
+
+def test_a_user_without_a_home_is_told_what_to_set(tmp_path: Path) -> None:
+    """As in a container that runs under a number of its own."""
+    (tmp_path / "a.zip").write_bytes(b"")
+    run = subprocess.run([sys.executable, "-c", NO_HOME, "small"], capture_output=True, text=True, check=True)
+    download, load = run.stdout.splitlines()
+    assert download.startswith("DiskError There is no home directory to keep models in. Set the environment variable")
+    assert load.startswith("CheckpointError 'small' is a published model that is not on this machine yet.")
+
+
+@pytest.mark.parametrize("umask", [0o002, 0o077])
+def test_what_is_unpacked_can_be_shared_as_the_umask_has_it(tmp_path: Path, cache: Path, umask: int) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("deep/a", b"x")
+    program = "import os, sys; os.umask(int(sys.argv[1])); from pathlib import Path; "
+    program += "from spacy_elmo.checkpoints.archives import unpacked; unpacked(Path(sys.argv[2]))"
+    subprocess.run([sys.executable, "-c", program, str(umask), tmp_path / "a.zip"], check=True)
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in cache.rglob("*")}
+    assert len(modes) == 7
+    for path, mode in modes.items():
+        assert mode == (0o777 if path.is_dir() else 0o666) & ~umask, path

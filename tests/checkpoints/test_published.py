@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from spacy_elmo import CheckpointError
+from spacy_elmo import CheckpointError, load_bilm
 from spacy_elmo.bilm import BiLMConfig
 from spacy_elmo.checkpoints import embedded_models
 from spacy_elmo.checkpoints.archives import is_archive
@@ -65,6 +65,12 @@ def test_an_entry_can_be_downloaded(model: Any) -> None:
 def test_every_archive_has_one_address() -> None:
     urls = [file.url for model in MODELS for file in model.files]
     assert len(set(urls)) == len(urls)
+
+
+def test_what_comes_with_the_package_tells_its_own_dimensions() -> None:
+    model, bilm = catalogue()["en_elmo_sm"], load_bilm("en_elmo_sm", device="cpu")
+    assert model.parameters == sum(parameter.numel() for parameter in bilm.parameters())
+    assert (model.width, model.layers) == (bilm.config.width, bilm.config.n_layers + 1)
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -130,6 +136,16 @@ def test_a_catalogue_of_ones_own_goes_before(own: Path) -> None:
     assert find("5.5B") is not None
 
 
+FILE: dict[str, Any] = {"url": "https://a.org/our.zip", "bytes": 7, "sha256": "0" * 64}
+WRONG_VALUES: list[tuple[str, Any]] = [
+    ("name", 7), ("aliases", "ours"), ("aliases", [7]), ("languages", "da"), ("languages", [None]), ("width", "256"),
+    ("width", 0), ("layers", 2.5), ("parameters", True), ("licence", 1), ("tokenisation", []), ("caveats", {}),
+    ("pages", "https://a.org"), ("format", None), ("format", []),
+]  # fmt: skip
+WRONG_FILES: list[tuple[str, Any]] = [
+    ("url", 7), ("url", "ftp://a.org/our.zip"), ("url", "our.zip"), ("bytes", "7"), ("bytes", -1), ("bytes", 1.5),
+    ("sha256", "abc"), ("sha256", 0),
+]  # fmt: skip
 _WRONG = (
     r"catalogue\.json: (not a catalogue of models|not readable as JSON|no such file).*SPACY_ELMO_CATALOGUE names it"
 )
@@ -149,6 +165,13 @@ _WRONG = (
         json.dumps({"models": [{**MODEL, "files": [{"url": "https://a.org/"}]}]}),
         json.dumps({"models": [{**MODEL, "files": [{"url": "https://a.org/x", "sha": ""}]}]}),
         json.dumps({"models": [{**MODEL, "files": [{"url": "https://a.org/x"}, {"url": "https://b.org/x"}]}]}),
+        *(json.dumps({"models": [{**MODEL, key: value}]}) for key, value in WRONG_VALUES),
+        *(json.dumps({"models": [{**MODEL, "files": [{**FILE, key: value}]}]}) for key, value in WRONG_FILES),
+        json.dumps({"models": [{**MODEL, "files": 7}]}),
+        json.dumps({"models": {"a": 1}}),
+        json.dumps({"models": [{**MODEL, "like": "nothing"}]}),
+        json.dumps({"models": [{**MODEL, "files": [], "name": "not_embedded"}]}),
+        "[" * 100_000,
     ],
 )
 def test_what_is_no_catalogue_is_named(own: Path, content: str) -> None:

@@ -173,6 +173,57 @@ def test_a_published_name_goes_before_a_directory(tmp_path: Path, monkeypatch: p
     assert locate("small") == locate("elmo-small") == Location(ALLENNLP, directory, tuple(pair))
 
 
+HOSTS = ["https://s3-us-west-2.amazonaws.com/allennlp", "https://allennlp.s3.amazonaws.com"]
+SMALL = "/models/elmo/2x1024_128_2048cnn_1xhighway/elmo_2x1024_128_2048cnn_1xhighway_"
+PUBMED = "/models/elmo/contributed/pubmed/elmo_2x4096_512_2048cnn_2xhighway_"
+
+
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize(("address", "name"), [(SMALL, "small"), (PUBMED, "pubmed")])
+def test_the_address_of_a_published_file_means_its_model(host: str, address: str, name: str) -> None:
+    """As Flair has them, and programs written for AllenNLP."""
+    pair = [f"{host}{address}{ending}" for ending in ("options.json", "weights.hdf5")]
+    if name == "pubmed":
+        pair[1] = pair[1].replace("weights", "weights_PubMed_only")
+    for source in (pair, tuple(pair), *pair):
+        assert (
+            f"published model {name} that is not on this machine yet. Fetch it with: python -m spacy elmo download "
+            f"{name}." in message_of(source)
+        )
+    directory = published.directory_of(name)
+    directory.parent.mkdir(parents=True)
+    write_named_pair(directory, PAIRS[0])
+    for source in (pair, pair[1]):
+        assert_allennlp(load_bilm(source, device="cpu"))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "https://example.org/elmo_options.json",
+        ["https://example.org/options.json", "https://example.org/weights.hdf5"],
+        [f"{HOSTS[0]}{SMALL}options.json"] * 2,
+        [f"{HOSTS[0]}{SMALL}options.json", "weights.hdf5"],
+    ],
+)
+def test_another_address_is_called_one(source: Any) -> None:
+    message = message_of(source)
+    assert "othing is downloaded from other addresses" in message
+    assert "https://" in message
+
+
+def test_a_home_directory_is_known_by_its_sign(
+    tmp_path: Path, tiny_bilm: BiLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    save_bilm(tiny_bilm, tmp_path / "native")
+    pair = write_pair(tmp_path, OPTIONS, WEIGHTS)
+    for source in ("~/native", Path("~/native")):
+        assert_same_parameters(load_bilm(source, device="cpu"), tiny_bilm)
+    assert_allennlp(load_bilm([f"~/{path.name}" for path in pair], device="cpu"))
+    assert "'~nobody_of_this_name/x' names no ELMo model" in message_of("~nobody_of_this_name/x")
+
+
 # Sources that do not
 
 

@@ -277,6 +277,30 @@ def test_other_redirects_are_not(url: str, location: str, wanted: str) -> None:
     assert redirected(url, location) == wanted
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1", "127.9.9.9", "localhost", "[::1]", "[::ffff:127.0.0.1]", "2130706433", "0x7f000001", "0.0.0.0",
+        "169.254.169.254", "[fe80::1]", "127.0.0.1:8080", "user@127.0.0.1",
+    ],
+)  # fmt: skip
+def test_redirects_into_this_machine_are_refused(host: str) -> None:
+    """There a server could have a user's program ask for what it cannot reach itself, such as a cloud's keys."""
+    with pytest.raises(CheckpointError, match="an address within this machine"):
+        redirected("http://93.184.215.14/x", f"http://{host}/y")
+
+
+def test_this_machine_may_redirect_to_itself() -> None:
+    assert redirected("http://127.0.0.1:81/x", "http://localhost:82/y") == "http://localhost:82/y"
+
+
+@pytest.mark.parametrize("location", ["http://[::1", "http://[x]/", "http://a.org:port/x", "http://a.org:99999999/"])
+def test_a_redirect_to_no_address_is_told(server: Server, target: Path, location: str) -> None:
+    message = message_of(server, target, status(302, Location=location))
+    assert f"{server.url('/file')}: the server redirects to" in message
+    assert len(server.requests) == 1
+
+
 def test_a_proxy_of_the_environment_is_used(server: Server, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_PROXY")
     monkeypatch.setenv("http_proxy", server.url(""))
