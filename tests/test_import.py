@@ -80,3 +80,21 @@ assert doc.tensor.shape == (4, 256) and abs(doc.tensor).max() > 0.1
     modules = modules_after(WITHOUT_OPTIONAL_MODULES + code)
     assert {"spacy_elmo.pipeline", "spacy_elmo.bilm.inference.engine"} <= modules
     assert not any(name.startswith(("spacy_transformers.", "transformers.", "h5py.")) for name in modules)
+
+
+def test_a_pipeline_starts_without_torchs_compiler() -> None:
+    """Which takes longer to load than all the rest."""
+    code = """
+import tempfile
+import spacy
+nlp = spacy.blank("en")
+nlp.add_pipe("elmo")
+assert nlp("A river bank.").tensor.shape == (4, 256)
+with tempfile.TemporaryDirectory() as directory:
+    nlp.to_disk(directory)
+    nlp = spacy.load(directory)
+assert list(nlp.pipe(["A river bank."]))[0].tensor.shape == (4, 256)
+"""
+    modules = modules_after(WITHOUT_OPTIONAL_MODULES + code)
+    assert "torch" in modules
+    assert not modules & {"torch._dynamo", "torch._inductor", "sympy"}

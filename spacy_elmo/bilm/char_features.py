@@ -24,6 +24,17 @@ def call(layer: nn.Module, x: Tensor) -> Tensor:
     return y
 
 
+def new_embedding(n_rows: int, dim: int, untrained: int) -> nn.Embedding:
+    """An embedding as torch makes it; without values on the meta device, where torch would load its whole compiler to
+    compute none.
+    """
+    weight = torch.empty(n_rows, dim, dtype=torch.float32)
+    if not weight.is_meta:
+        nn.init.normal_(weight)
+        weight[untrained] = 0
+    return nn.Embedding(n_rows, dim, padding_idx=untrained, _weight=weight)
+
+
 class Highway(nn.Module):
     """y = g * relu(W_t x + b_t) + (1 - g) * x with g = sigmoid(W_c x + b_c) (Srivastava et al. 2015)."""
 
@@ -46,7 +57,7 @@ class CharFeatures(nn.Module):
         super().__init__()
         self.config = config
         self.padding = padding
-        self.embedding = nn.Embedding(n_characters, config.char_dim, padding_idx=untrained, dtype=torch.float32)
+        self.embedding = new_embedding(n_characters, config.char_dim, untrained)
         self.convolutions = nn.ModuleList(
             nn.Conv1d(config.char_dim, count, width, dtype=torch.float32) for width, count in config.filters
         )

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from .char_features import CharFeatures, Linear, call, in_chunks
+from .char_features import CharFeatures, Linear, call, in_chunks, new_embedding
 from .config import BiLMConfig, LexiconConfig
 from .lexicon import PADDING, Lexicon
 
@@ -28,9 +28,7 @@ class LexiconEncoder(nn.Module):
         self.lexicon = lexicon
         self.words: nn.Embedding | None = None
         if lexicon.words is not None:
-            self.words = nn.Embedding(
-                shape.n_words, shape.word_dim, padding_idx=lexicon.words[PADDING], dtype=torch.float32
-            )
+            self.words = new_embedding(shape.n_words, shape.word_dim, untrained=lexicon.words[PADDING])
         self.characters: CharFeatures | None = None
         if lexicon.characters is not None:
             padding = lexicon.characters[PADDING]
