@@ -25,14 +25,18 @@ def ElmoModel(
 ) -> Model[list[Doc], Vectors]:
     """The architecture "spacy-elmo.ElmoModel.v1": for each Doc an array (n_tokens, nO) float32.
 
-    source: what to load, see `load_bilm`. Looked up when the weights are first needed, and never by a pipeline that
-        was saved, which brings them along.
-    precision: "float32" or "bfloat16", see `BiLM`.
-    get_spans: a span getter, from `@span_getters`; by default the sentences of a Doc that has them, otherwise the
-        whole Doc. Where spans overlap, the vectors of a token are averaged; a token in no span has zeros.
-    output, layer_norm, dropout: how layers become vectors, see `LayerMix`.
+    Used as the tok2vec of another component, its biLM stays as it is: only the component "elmo" trains it. It then
+    reads Docs as it finds them.
 
-    Used as the tok2vec of another component, its biLM stays as it is: only the component "elmo" trains it.
+    Args:
+        source: what to load, see `load_bilm`. Looked up when the weights are first needed, and never by a pipeline
+            that was saved, which brings them along.
+        precision: "float32" or "bfloat16", see `BiLM`.
+        get_spans: a span getter, from `@span_getters`; by default the sentences of a Doc that has them, otherwise the
+            whole Doc. Where spans overlap, the vectors of a token are averaged; a token in no span has zeros.
+        output: how layers become vectors, see `LayerMix`.
+        layer_norm: see `LayerMix`.
+        dropout: see `LayerMix`.
     """
     return _elmo(BiLMEncoder(source, precision), LayerMix(output, layer_norm, dropout), get_spans or sentences_or_doc)
 

@@ -19,12 +19,15 @@ EPSILON = 1e-8
 def LayerMix(output: str | int, layer_norm: bool = False, dropout: float = 0.0) -> Model[Layers, Vectors]:
     """A layer (n_layers, n_tokens, width) -> (n_tokens, nO).
 
-    output: "mix" for the learned mix (parameters "w" (n_layers,) and "gamma" (1,)); "average", "top", or "concat" (nO
-        is n_layers * width) of all layers; or the number of a layer, negative ones counted from the top.
-    layer_norm: normalise each layer's vector of each token to mean 0 and variance 1 before the mix (section 3.2; of a
-        token alone, so that batch mates play no part, where AllenNLP normalises over the batch).
-    dropout: share of the output set to 0 in training. Not touched by the dropout rate of a training config.
-    Raises ValueError where an argument is none of these.
+    Args:
+        output: "mix" for the learned mix (parameters "w" (n_layers,) and "gamma" (1,)); "average", "top", or "concat"
+            (nO is n_layers * width) of all layers; or the number of a layer, negative ones counted from the top.
+        layer_norm: normalise each layer's vector of each token to mean 0 and variance 1 before the mix (section 3.2;
+            of a token alone, so that batch mates play no part, where AllenNLP normalises over the batch).
+        dropout: share of the output set to 0 in training. Not touched by the dropout rate of a training config.
+
+    Raises:
+        ValueError: an argument is none of these.
     """
     check_settings(output, dropout)
     params: dict[str, Any] = {"w": None, "gamma": None} if output == "mix" else {}
@@ -39,7 +42,11 @@ def LayerMix(output: str | int, layer_norm: bool = False, dropout: float = 0.0) 
 
 
 def check_settings(output: Any, dropout: Any) -> None:
-    """Raises ValueError where `LayerMix` would not have these."""
+    """Check the settings of a layer mix.
+
+    Raises:
+        ValueError: they are none that `LayerMix` knows.
+    """
     if output != "mix" and output not in FIXED_CHOICES and (not isinstance(output, int) or isinstance(output, bool)):
         choices = ", ".join(("mix", *FIXED_CHOICES))
         raise ValueError(f"An ELMo output is one of {choices}, or the number of a layer, but not {output!r}.")

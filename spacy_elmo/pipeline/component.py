@@ -200,10 +200,19 @@ class Elmo(Listened, TrainablePipe):
         sgd: Optimizer | None = None,
         losses: dict[str, float] | None = None,
     ) -> dict[str, float]:
-        """Hand the layers of a batch to the listeners. What they send back comes after this has returned, and is
-        applied by `finish_update` or, where that was called before it came, when the next update begins. So `sgd` is
-        not used here, nor is `drop`, for the biLM has no dropout. The loss is the square of the gradient, as for
-        spaCy's tok2vec, and 0 while frozen.
+        """Hand the layers of a batch to the listeners.
+
+        What they send back comes after this has returned, and is applied by `finish_update` or, where that was called
+        before it came, when the next update begins.
+
+        Args:
+            examples: the batch.
+            drop: not used, for the biLM has no dropout.
+            sgd: not used here, see above.
+            losses: gets this component's: the square of the gradient, as for spaCy's tok2vec, and 0 while frozen.
+
+        Returns:
+            The losses.
         """
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)

@@ -146,7 +146,11 @@ class Listened:
         return [node for node in found if node.listens_to(self)]
 
     def _set_listener_dims(self) -> None:
-        """Let the listeners know their width, once it is known. Raises ValueError where a config says another."""
+        """Let the listeners know their width, once it is known.
+
+        Raises:
+            ValueError: a listener's config says another.
+        """
         if not self.model.has_dim("nO"):
             return
         for listener in self._elmo_listeners():
@@ -203,7 +207,11 @@ class Listened:
         ]
 
     def _check_tensor_readers(self, nlp: Language | None) -> None:
-        """Raises ValueError where a listener of spaCy's cannot find what it means in `Doc.tensor`."""
+        """Check that each listener of spaCy's finds what it means in `Doc.tensor`.
+
+        Raises:
+            ValueError: one does not.
+        """
         others = [pipe for _, pipe in nlp.components if pipe is not self] if nlp is not None else []
 
         def is_claimed(reader: TensorReader) -> bool:
