@@ -219,7 +219,9 @@ def test_compressed_weights_are_read(tmp_path: Path, compression: str) -> None:
 
 def test_half_precision_weights_are_read(tmp_path: Path) -> None:
     pair = write_pair(tmp_path, OPTIONS, {path: array.astype(np.float16) for path, array in WEIGHTS.items()})
-    load_bilm(pair, device="cpu")
+    bilm = load_bilm(pair, device="cpu")
+    wanted = WEIGHTS["CNN_proj/W_proj"].astype(np.float16).astype(np.float32).T
+    np.testing.assert_array_equal(bilm.char_cnn.projection.weight.detach(), wanted)
 
 
 # safetensors

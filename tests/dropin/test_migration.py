@@ -79,5 +79,7 @@ def test_imports_of_the_changed_lines_exist() -> None:
 
 
 def test_links_exist() -> None:
-    for target in re.findall(r"\]\((?!http|#)([^)]+)\)", PAGE):
+    targets = re.findall(r"\]\((?!http|#)([^)]+)\)", PAGE)
+    assert targets
+    for target in targets:
         assert (PAGE_PATH.parent / target).exists(), target
