@@ -64,8 +64,9 @@ class CharFeatures(nn.Module):
         self.highways = nn.ModuleList(Highway(config.n_filters) for _ in range(config.n_highway))
 
     def features(self, ids: Tensor, linear: Linear) -> Tensor:
-        """(n_words, max_characters) int64 -> (n_words, n_filters). The large products of the highways gain by many
-        words, and take little memory for each.
+        """(n_words, max_characters) int64 -> (n_words, n_filters).
+
+        The large products of the highways gain by many words, and take little memory for each.
         """
         widest = max(self.config.char_dim, *(count for _, count in self.config.filters))
         chunks = ids.split(chunk_size(self.config.max_characters * widest, ids.device))
@@ -87,8 +88,10 @@ class CharFeatures(nn.Module):
         return torch.cat([activation(conv(characters).max(dim=2).values) for conv in self.convolutions], dim=1)
 
     def _without_idle_padding(self, ids: Tensor) -> Tensor:
-        """Cut the padding that no maximum depends on. All windows that hold nothing but padding are equal, so
-        one of each width is enough, and short words need a fraction of the windows of a full row.
+        """Cut the padding that no maximum depends on.
+
+        All windows that hold nothing but padding are equal, so one of each width is enough, and short words need a
+        fraction of the windows of a full row.
         """
         longest = int(self.lengths(ids).max())
         widest = max(width for width, _ in self.config.filters)
@@ -96,8 +99,9 @@ class CharFeatures(nn.Module):
 
 
 def in_chunks(ids: Tensor, lengths: Tensor, numbers_per_word: int, compute: Callable[[Tensor], Tensor]) -> Tensor:
-    """`compute` of the rows of `ids`, many at a time, in their order. Words of similar length are computed together,
-    since the convolutions run as far as the longest of them.
+    """`compute` of the rows of `ids`, many at a time, in their order.
+
+    Words of similar length are computed together, since the convolutions run as far as the longest of them.
     """
     order = torch.argsort(lengths, stable=True)
     chunks = order.split(chunk_size(numbers_per_word, ids.device))

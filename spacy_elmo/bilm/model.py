@@ -86,8 +86,9 @@ class BiLM(nn.Module):
         return self.word_encoder.projection.weight.device
 
     def read_boundary_words(self) -> "BiLM":
-        """From now on, take "<S>" and "</S>" among the words for the boundaries, as bilm-tf and AllenNLP do. A model
-        with a lexicon always reads its own, "<bos>" and "<eos>", as ELMoForManyLangs does.
+        """From now on, take "<S>" and "</S>" among the words for the boundaries, as bilm-tf and AllenNLP do.
+
+        A model with a lexicon always reads its own, "<bos>" and "<eos>", as ELMoForManyLangs does.
 
         Returns:
             The biLM itself.
@@ -121,8 +122,9 @@ class BiLM(nn.Module):
         return self._weights.token(self._tensors())
 
     def changed(self) -> None:
-        """Say that weights were written in a way that torch does not count, see `weights_token`. Whatever was computed
-        with the old ones is computed again when it is next needed.
+        """Say that weights were written in a way that torch does not count, see `weights_token`.
+
+        Whatever was computed with the old ones is computed again when it is next needed.
         """
         self._weights.renew()
 

@@ -51,6 +51,7 @@ class Packing:
 
     def chunks(self, max_rows: int) -> list[tuple[slice, slice]]:
         """Split the time steps into runs of at most `max_rows` packed rows (a single step may hold more).
+
         Gives pairs (steps, rows) of slices.
         """
         ends = np.cumsum(self.batch_sizes)

@@ -38,6 +38,7 @@ class _Record:
 
 def _facts(tensor: Tensor) -> tuple[Any, ...]:
     """Without a look at the values, which would be slow where there are many of them, or where they are on a GPU.
+
     Torch counts in `_version` what is written into a tensor, but not into one that was made in inference mode.
     """
     version = None if tensor.is_inference() else tensor._version

@@ -50,8 +50,9 @@ def _n_word_parameters(config: BiLMConfig) -> int:
 
 
 def check_counts(config: BiLMConfig, where: str) -> None:
-    """Raise CheckpointError where a config asks for so many things that naming them would take long. To be called
-    before anything is made of the config.
+    """Raise CheckpointError where a config asks for so many things that naming them would take long.
+
+    To be called before anything is made of the config.
     """
     for name, most in (("n_layers", MAX_LAYERS), ("n_highway", MAX_LAYERS), ("max_characters", MAX_CHARACTERS)):
         if (value := getattr(config, name)) > most:

@@ -37,8 +37,9 @@ def caching(path: Path) -> AbstractContextManager[None]:
 
 
 class Output:
-    """A file that is being written, from `start` on and no longer than what is written. Faults of the disk become
-    DiskErrors also where they show as late as at the end.
+    """A file that is being written, from `start` on and no longer than what is written.
+
+    Faults of the disk become DiskErrors also where they show as late as at the end.
     """
 
     def __init__(self, path: Path, start: int = 0) -> None:

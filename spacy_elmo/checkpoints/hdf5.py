@@ -55,8 +55,9 @@ def dtypes_in(path: Path) -> set[str]:
 
 
 def check_storage(dataset: Any, path: Path) -> None:
-    """Raise CheckpointError where the file itself does not hold a dataset's numbers. HDF5 can also make them up, or
-    take them from any file of the machine.
+    """Raise CheckpointError where the file itself does not hold a dataset's numbers.
+
+    HDF5 can also make them up, or take them from any file of the machine.
     """
     fault = None
     if dataset.is_virtual or dataset.external:

@@ -74,8 +74,9 @@ def _option(options: Any, name: str) -> Any:
 
 
 def _check_characters(number: Any) -> None:
-    """bilm-tf trains with 261, and asks its users to write 262, for its padding, before they embed. The weights are the
-    same, so both mean the one alphabet there is.
+    """bilm-tf trains with 261, and asks its users to write 262, for its padding, before they embed.
+
+    The weights are the same, so both mean the one alphabet there is.
     """
     if number not in (N_CHARACTERS - 1, N_CHARACTERS):
         raise ValueError(f"n_characters is {number!r}, but must be {N_CHARACTERS - 1} or {N_CHARACTERS}.")

@@ -1,5 +1,6 @@
-"""Parameters in the files that torch itself writes. They are pickles: nothing but arrays is read of them, and no code
-is run, whatever a file says.
+"""Parameters in the files that torch itself writes.
+
+They are pickles: nothing but arrays is read of them, and no code is run, whatever a file says.
 """
 
 import re

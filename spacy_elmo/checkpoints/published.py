@@ -75,9 +75,10 @@ class Published:
 
 
 def catalogue() -> dict[str, Published]:
-    """All models by name, in the order of the catalogue. Where the environment variable SPACY_ELMO_CATALOGUE names a
-    JSON file like published.json, its models come first and hide those of the same names: mirrors, or models of your
-    own.
+    """All models by name, in the order of the catalogue.
+
+    Where the environment variable SPACY_ELMO_CATALOGUE names a JSON file like published.json, its models come first and
+    hide those of the same names: mirrors, or models of your own.
 
     Raises:
         CheckpointError: That file is not a catalogue.

@@ -19,9 +19,11 @@ Source = str | PathLike[str] | Sequence[str | PathLike[str]]
 
 
 def locate(source: Source) -> Location:
-    """Find the files that a source means. A name of an embedded model goes before one of a published model, and that
-    before a directory or file of the same name; write "./NAME" for these. An installed package comes last. Nothing is
-    downloaded; an archive is unpacked into the cache.
+    """Find the files that a source means.
+
+    A name of an embedded model goes before one of a published model, and that before a directory or file of the same
+    name; write "./NAME" for these. An installed package comes last. Nothing is downloaded; an archive is unpacked into
+    the cache.
 
     Args:
         source: As for `load_bilm`. The address of a published model's file means that model.

@@ -90,7 +90,9 @@ def stored_dtypes(path: Path) -> set[str]:
 
 
 def _parameter(tensor: Tensor) -> Tensor:
-    """In float32, and in memory that torch has laid out. A file's tensors stand at any address, and the order of the
-    sums in a product depends on it: the last bits of a vector would depend on where its model came from.
+    """In float32, and in memory that torch has laid out.
+
+    A file's tensors stand at any address, and the order of the sums in a product depends on it: the last bits of a
+    vector would depend on where its model came from.
     """
     return tensor.to(torch.float32, copy=True)

@@ -49,8 +49,10 @@ class _Interrupted(Exception):
 
 
 def fetch(session: "Session", url: str, target: Path, size: int | None, patience: Patience, bar: Any) -> None:
-    """Download a file. What an earlier call left of it, cut short, is not downloaded again where the server can tell
-    that it is still the same file.
+    """Download a file.
+
+    What an earlier call left of it, cut short, is not downloaded again where the server can tell that it is still the
+    same file.
 
     Args:
         session: Of requests.

@@ -205,8 +205,9 @@ def _with_blank_end(lines: Iterable[Line]) -> Iterator[Line]:
 
 
 def _conllu_token(line: str, place: Place) -> tuple[str, int, int]:
-    """The form of a line's token, and its first and its last word's number. A word that the text has left out is
-    number 0.
+    """The form of a line's token, and its first and its last word's number.
+
+    A word that the text has left out is number 0.
     """
     columns = line.split("\t")
     match = _CONLLU_ID.fullmatch(columns[0])

@@ -33,8 +33,10 @@ def prepare(
     n_workers: int,
     show_progress: bool,
 ) -> Corpus:
-    """Tokenise and count texts, and write the corpus that `Corpus.open` opens. Where the directory holds one already,
-    of the same texts and settings, it is opened. The same texts give the same bytes, whatever `n_workers` is.
+    """Tokenise and count texts, and write the corpus that `Corpus.open` opens.
+
+    Where the directory holds one already, of the same texts and settings, it is opened. The same texts give the same
+    bytes, whatever `n_workers` is.
 
     Args:
         train: Files, directories or globs, see `files.find`.

@@ -15,8 +15,9 @@ STANDARD_INPUT = Path("-")
 
 @contextmanager
 def with_standard_input(paths: Sequence[Path]) -> Iterator[list[Path]]:
-    """Let "-" mean what is piped in: lines of text. It is kept in a temporary file for the length of the block, since
-    texts are read more than once.
+    """Let "-" mean what is piped in: lines of text.
+
+    It is kept in a temporary file for the length of the block, since texts are read more than once.
 
     Args:
         paths: Of texts.

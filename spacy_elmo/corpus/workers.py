@@ -20,8 +20,9 @@ TokenizedPieces = Generator[tuple[Piece, Tokens], None, None]
 
 
 def tokenized(pieces: Iterable[Piece], settings: TextSettings, n_workers: int) -> TokenizedPieces:
-    """Each piece and its tokens, in the order of the pieces. Where not all is taken, the generator has to be closed;
-    this ends the workers.
+    """Each piece and its tokens, in the order of the pieces.
+
+    Where not all is taken, the generator has to be closed; this ends the workers.
 
     Args:
         pieces: What to tokenise.

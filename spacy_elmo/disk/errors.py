@@ -40,8 +40,10 @@ def writing(path: Path, advice: str = ADVICE) -> Iterator[None]:
 
 
 def _concerns(error: OSError, path: Path) -> bool:
-    """A write to an open file fails without a name. All else names one: the path or a directory that it is in; or what
-    is in it, also while it is built under a hidden name.
+    """A write to an open file fails without a name.
+
+    All else names one: the path or a directory that it is in; or what is in it, also while it is built under a hidden
+    name.
     """
     if not isinstance(error.filename, str | bytes):
         return True

@@ -29,8 +29,10 @@ class Upstream(Protocol):
 
 
 class Link:
-    """A listener's reference to its upstream. A copied listener goes on listening to the same component, rather than
-    to a copy of a whole biLM; unless that component is part of what is being copied.
+    """A listener's reference to its upstream.
+
+    A copied listener goes on listening to the same component, rather than to a copy of a whole biLM; unless that
+    component is part of what is being copied.
     """
 
     def __init__(self, upstream: Upstream) -> None:
@@ -41,8 +43,10 @@ class Link:
 
 
 class Batch:
-    """What a listener was handed for an update. A copy of the listener, pickled or not, has none of it: layers and
-    gradients are on their way to the original, and would make a pickle many times as large.
+    """What a listener was handed for an update.
+
+    A copy of the listener, pickled or not, has none of it: layers and gradients are on their way to the original, and
+    would make a pickle many times as large.
     """
 
     def __init__(self, words: list[DocWords], layers: Layers, backprop: LayersBackprop) -> None:
@@ -59,8 +63,10 @@ def _no_batch() -> None:
 
 
 class ElmoListener(Model):
-    """Model[list[Doc], Vectors]. In an update it takes what its upstream handed it for a batch of the same words, with
-    the callback for the gradient; at any other time it asks its upstream.
+    """Model[list[Doc], Vectors].
+
+    In an update it takes what its upstream handed it for a batch of the same words, with the callback for the gradient;
+    at any other time it asks its upstream.
     """
 
     def __init__(self, upstream_name: str, width: int | None, mix: Model[Layers, Vectors]) -> None:
@@ -76,8 +82,9 @@ class ElmoListener(Model):
 
     @property
     def upstream_name(self) -> str:
-        """The name in the config; or, after the component of that name was renamed, its name since. (A pipeline's
-        config does not follow such a change, but the attributes of a model are saved with it.)
+        """The name in the config; or, after the component of that name was renamed, its name since.
+
+        (A pipeline's config does not follow such a change, but the attributes of a model are saved with it.)
         """
         renamed: dict[str, str] = self.attrs["renamed"]
         return renamed.get(self._configured_name, self._configured_name)

@@ -61,8 +61,9 @@ class DocWords:
         )
 
     def place(self, ops: Any, vectors: list[Array], n_layers: int, width: int) -> Array:
-        """Put the vectors of the sequences, (n_layers, n_words, width) each, into the rows of the Doc. Where spans
-        overlap, a token's vectors are averaged; tokens in no sequence have zeros.
+        """Put the vectors of the sequences, (n_layers, n_words, width) each, into the rows of the Doc.
+
+        Where spans overlap, a token's vectors are averaged; tokens in no sequence have zeros.
         """
         if len(self.rows) == 1 and len(self.rows[0]) == self.n_tokens:
             return vectors[0]

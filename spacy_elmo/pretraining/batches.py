@@ -81,8 +81,9 @@ def _as_it_is(batch: Any) -> Any:
 
 
 def _leave_signals(_: int) -> None:
-    """A keyboard's interrupt and a scheduler's warning go to all processes. The one that trains needs batches until it
-    has saved, and ends the others then.
+    """A keyboard's interrupt and a scheduler's warning go to all processes.
+
+    The one that trains needs batches until it has saved, and ends the others then.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

@@ -199,9 +199,11 @@ class About(Section):
 
 
 class PretrainingConfig(Section):
-    """All settings. `nlp` and `components` are spaCy's own sections: the tokenizer, and what finds sentences.
-    `model`: dimensions of a new biLM, see `BiLMConfig`; none of them are needed where `initialize.source` has them. The
-    sizes of a lexicon are the largest that it may have, see `lexicon_of`.
+    """All settings.
+
+    `nlp` and `components` are spaCy's own sections: the tokenizer, and what finds sentences. `model`: dimensions of a
+    new biLM, see `BiLMConfig`; none of them are needed where `initialize.source` has them. The sizes of a lexicon are
+    the largest that it may have, see `lexicon_of`.
     """
 
     paths: Paths

@@ -74,8 +74,9 @@ class Ranks:
 
 @contextmanager
 def joined_ranks(device: str | None) -> Iterator[Ranks]:
-    """Join the group that torchrun's environment variables describe, and leave it at the end. NCCL between GPUs, gloo
-    between CPUs. Without these variables, a single rank.
+    """Join the group that torchrun's environment variables describe, and leave it at the end.
+
+    NCCL between GPUs, gloo between CPUs. Without these variables, a single rank.
 
     Args:
         device: None for this rank's GPU where there are any, else the CPU.

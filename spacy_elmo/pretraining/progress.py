@@ -84,6 +84,7 @@ def _no_logger(*_: Any) -> tuple[LogStep, Callable[[], None]]:
 
 def keep_log_until(path: Path, step: int) -> None:
     """Drop the lines of later steps, which a run that goes on from this one will write again; all of them for step 0.
+
     Damaged lines go too: it is a log, and no reason to stop a run.
     """
     if not path.exists():

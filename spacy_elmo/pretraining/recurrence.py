@@ -14,8 +14,9 @@ T = TypeVar("T")
 
 
 class Recurrence(nn.Module):
-    """Runs the LSTM layers of a biLM, whose parameters these are. Tensors in, tensors out, all of them of shapes that
-    stay the same from window to window: so that it can be captured.
+    """Runs the LSTM layers of a biLM, whose parameters these are.
+
+    Tensors in, tensors out, all of them of shapes that stay the same from window to window: so that it can be captured.
     """
 
     def __init__(self, bilm: BiLM) -> None:
@@ -86,8 +87,10 @@ class Recurrence(nn.Module):
         return outputs[-1], new_hidden, new_cell
 
     def capture(self, n_lanes: int, unroll: int, dropout: bool) -> None:
-        """Record a window's kernels, of forward and backward pass, as CUDA graphs. Each step of the time loop is some
-        dozens of small kernels: to launch them one by one takes a GPU's processor several times as long as they run.
+        """Record a window's kernels, of forward and backward pass, as CUDA graphs.
+
+        Each step of the time loop is some dozens of small kernels: to launch them one by one takes a GPU's processor
+        several times as long as they run.
 
         Args:
             n_lanes: Of all windows from now on.

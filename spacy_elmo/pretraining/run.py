@@ -103,8 +103,9 @@ def _check_config(source: Config, path: Path, ranks: Ranks) -> None:
 
 
 def _earlier_training(source: Any) -> dict[str, Any] | None:
-    """What is known of the training of the model that a run goes on from. Raises CheckpointError where there is no such
-    model.
+    """What is known of the training of the model that a run goes on from.
+
+    Raises CheckpointError where there is no such model.
     """
     return None if source is None else read_facts(locate(source).directory)
 

@@ -64,8 +64,9 @@ _FIRST = {"extra_forbidden": 0, "missing": 1}
 
 
 def _place(location: Iterable[Any], kind: Any, value: Any) -> tuple[Any, Any, str]:
-    """The type and the value of a setting or section, and its dotted name. What follows in the location tells which of
-    several types was tried, and where in a list the fault is.
+    """The type and the value of a setting or section, and its dotted name.
+
+    What follows in the location tells which of several types was tried, and where in a list the fault is.
     """
     keys: list[str] = []
     for key in location:

@@ -36,8 +36,9 @@ class Snapshots:
         return sorted(int(name) for name in names if name.isdecimal())
 
     def write(self, step: int, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Write a snapshot, and remove those that are too old. One of this step that is there already stays: a run that
-        went on from it comes by again.
+        """Write a snapshot, and remove those that are too old.
+
+        One of this step that is there already stays: a run that went on from it comes by again.
 
         Args:
             step: Its number.

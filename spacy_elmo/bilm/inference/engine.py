@@ -253,8 +253,9 @@ def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
 
 
 def _split(layers: Tensor, lengths: Sequence[int]) -> list[Layers]:
-    """One array a sentence. Copies, so that one kept sentence does not keep its whole batch; alone in a batch it may be
-    huge, and is not copied.
+    """One array a sentence.
+
+    Copies, so that one kept sentence does not keep its whole batch; alone in a batch it may be huge, and is not copied.
     """
     array = layers.cpu().numpy()
     if len(lengths) == 1:

@@ -22,8 +22,9 @@ class InferenceLSTM:
         self._projection_clip = lstm.projection_clip
 
     def input_gates(self, x: Tensor) -> Tensor:
-        """The inputs' part of the gates, (n_rows, 4 * cell_dim), for all steps at once: one wide product. Only the
-        state's part has to wait for the step before.
+        """The inputs' part of the gates, (n_rows, 4 * cell_dim), for all steps at once: one wide product.
+
+        Only the state's part has to wait for the step before.
         """
         # In the layout for many rows, however many there are: a second one would take as much memory as the first.
         return self._input.product(MANY_ROWS)(x, self._bias)

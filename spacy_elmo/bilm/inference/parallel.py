@@ -17,8 +17,9 @@ T = TypeVar("T")
 
 
 class Worker:
-    """A thread with a number of torch's threads to itself. A daemon: it ends with the process, and computes also for
-    threads that go on when the main thread has ended.
+    """A thread with a number of torch's threads to itself.
+
+    A daemon: it ends with the process, and computes also for threads that go on when the main thread has ended.
     """
 
     def __init__(self, n_threads: int) -> None:
@@ -60,8 +61,9 @@ class Worker:
 
 
 def _set_threads_of_this_one(n_threads: int) -> None:
-    """Torch's number of threads of a thread that has not used torch yet, and of no other. What torch takes for threads
-    born later as well is put back by one of them, at once.
+    """Torch's number of threads of a thread that has not used torch yet, and of no other.
+
+    What torch takes for threads born later as well is put back by one of them, at once.
     """
     others, begun, end = torch.get_num_threads(), threading.Event(), threading.Event()
 
@@ -142,8 +144,9 @@ def both(first: Callable[[], None], second: Callable[[], None]) -> None:
 
 
 def safe_after_fork(function: Callable[[], T]) -> T:
-    """Run a function; in the thread that a forked process began with, by a worker on one of torch's threads. That
-    thread takes the threads with which its parent computed for its own, and would wait for them for ever.
+    """Run a function; in the thread that a forked process began with, by a worker on one of torch's threads.
+
+    That thread takes the threads with which its parent computed for its own, and would wait for them for ever.
     """
     if threading.get_ident() != _workers.forked:
         return function()

@@ -81,8 +81,9 @@ class Plain:
 
 
 class Packed:
-    """By oneDNN, with the weight in blocks in the order in which the processor reads them. On AMD processors with
-    AVX-512 two to three times as fast as torch's default, MKL.
+    """By oneDNN, with the weight in blocks in the order in which the processor reads them.
+
+    On AMD processors with AVX-512 two to three times as fast as torch's default, MKL.
     """
 
     def __init__(self, weight: Tensor) -> None:

@@ -16,8 +16,9 @@ Ids = npt.NDArray[np.int64]
 
 
 class WordTable:
-    """A bounded table of vectors, by the words' ids, so that no two words can be mistaken for each other. The words
-    used longest ago make room for new ones.
+    """A bounded table of vectors, by the words' ids, so that no two words can be mistaken for each other.
+
+    The words used longest ago make room for new ones.
     """
 
     def __init__(self, width: int) -> None:
@@ -27,8 +28,9 @@ class WordTable:
         self._lock = threading.Lock()
 
     def lookup(self, ids: Ids, compute: Callable[[Ids], Tensor]) -> Tensor:
-        """The vectors (n_words, width) of words with these ids (n_words, n). `compute` gives the vectors
-        of those that are not here.
+        """The vectors (n_words, width) of words with these ids (n_words, n).
+
+        `compute` gives the vectors of those that are not here.
         """
         # Nobody waits, neither for another thread nor, in a forked process, for one that did not come along.
         if not self._lock.acquire(blocking=False):
