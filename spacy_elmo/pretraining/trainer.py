@@ -18,15 +18,15 @@ from thinc.api import Config
 from torch import Tensor
 
 from ..bilm import BiLMState
-from ..corpus.corpus import BEGIN_SENTENCE, Corpus
+from ..corpus.corpus import Corpus
 from ..disk import DiskError
-from ..language import LanguageModel, Perplexity, save_language_model, score
-from ..language.perplexity import totals
+from ..language import LanguageModel, save_language_model
 from ..language.sampler import LogUniformSampler
 from .batches import Batch, Batches
 from .config import PretrainingConfig
 from .distributed import Ranks
 from .errors import RunError
+from .evaluation import evaluate, heldout_sentences
 from .objective import Objective
 from .optimizer import Optimizer
 from .progress import Progress
@@ -93,7 +93,7 @@ class Trainer:
         self.snapshots = Snapshots(output / "checkpoints", settings.checkpoints.keep)
         self.state = BiLMState.zeros(model.bilm.config, settings.batch_size, ranks.device)
         self.run_state = RunState()
-        self.heldout = list(_sentences(corpus, settings.evaluation.max_words))
+        self.heldout = list(heldout_sentences(corpus, settings.evaluation.max_words))
         if ranks.device.type == "cuda":
             with self._autocast():
                 objective.recurrence.capture(settings.batch_size, settings.unroll, bool(settings.dropout))
@@ -259,10 +259,7 @@ class Trainer:
     def _evaluate(self, progress: Progress | None) -> None:
         if not self.heldout:
             return
-        self.model.bilm.changed()  # by the optimizer, in a way that torch does not count
-        mine = score(self.model, self.heldout[self.ranks.rank :: self.ranks.size])
-        sums = np.sum([totals(one) for one in mine], axis=0) if mine else np.zeros(4)
-        found = _facts(Perplexity.from_totals(self.ranks.sum(sums.tolist())))
+        found = evaluate(self.model, self.heldout, self.ranks)
         if self.run_state.observe_evaluation(found) and self.ranks.is_first:
             self._write_model(BEST)
         if progress:
@@ -316,30 +313,6 @@ class Trainer:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def _facts(perplexity: Perplexity) -> dict[str, Any]:
-    return {
-        "perplexity": perplexity.average,
-        "forward_perplexity": perplexity.forward,
-        "backward_perplexity": perplexity.backward,
-        "mean_log_probability": -math.log(perplexity.average),
-        "heldout_predictions": perplexity.n_predictions,
-        "heldout_unknown": perplexity.n_unknown,
-        "unknown_share": perplexity.unknown_share,
-    }
-
-
-def _sentences(corpus: Corpus, max_words: int) -> Iterator[list[str]]:
-    """The held-out sentences, up to the one that completes `max_words`; all for 0."""
-    n_words = 0
-    for i in range(len(corpus.heldout)):
-        passage = corpus.heldout[i]
-        for sentence in np.split(passage, np.flatnonzero(passage == BEGIN_SENTENCE)[1:]):
-            if max_words and n_words >= max_words:
-                return
-            yield [corpus.words.word(number) for number in sentence[1:].tolist()]
-            n_words += len(sentence) - 1
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
