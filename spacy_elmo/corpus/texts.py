@@ -17,7 +17,8 @@ from .files import kind
 from .formats import Document, Format, Place, read_documents
 from .pretokenized import warn_of_other_format
 
-PIECE_CHARACTERS = 1_000_000
+# Some seconds of work for a slow tokenizer, such as the Japanese one.
+PIECE_CHARACTERS = 200_000
 CHUNK_BYTES = 1 << 18
 
 
@@ -58,7 +59,7 @@ class Texts:
         self._has_warned = False
 
     def pieces(self) -> Iterator[Piece]:
-        """All documents, about a megabyte at a time. Warns, once, where they look like those of another format.
+        """All documents, about PIECE_CHARACTERS at a time. Warns, once, where they look like those of another format.
 
         Raises:
             CorpusError: A file is missing, damaged, or not in the format its name says. Names file and line.

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 
-from spacy_elmo.corpus import build, texts
+from spacy_elmo.corpus import build, numbered, passages, texts
 from spacy_elmo.corpus.corpus import Corpus
 from spacy_elmo.corpus.errors import CorpusError
 from spacy_elmo.corpus.formats import Place
@@ -54,7 +54,8 @@ def truth(lines: list[str]) -> list[list[list[str]]]:
 
 @pytest.fixture
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "SHARD_ROWS", 1000)
+    monkeypatch.setattr(numbered, "SHARD_ROWS", 1000)
+    monkeypatch.setattr(build, "WORKER_BYTES", 2000)
     monkeypatch.setattr(texts, "PIECE_CHARACTERS", 2000)
 
 
@@ -151,8 +152,8 @@ def test_long_documents_are_cut_at_sentences(lengths: list[list[int]], limit: in
     rows = np.array([row for doc in lengths for n in doc for row in [0] + [7] * n], dtype=np.int32)
     document_rows = np.array([sum(doc) + len(doc) for doc in lengths], dtype=np.int64)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "PASSAGE_WORDS", limit)
-        offsets = build.passages(rows, document_rows)
+        patch.setattr(passages, "PASSAGE_WORDS", limit)
+        offsets = passages.passages(rows, document_rows)
     expected = [0]
     for doc in lengths:
         words = 0
@@ -187,7 +188,7 @@ def test_held_out_documents_are_not_in_train(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("small_shards")
 def test_held_out_documents_come_from_all_shards_and_are_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "HELDOUT_WORDS", 60)
+    monkeypatch.setattr(numbered, "HELDOUT_WORDS", 60)
     lines = [f"document {i} says w{i}" for i in range(2000)]
     corpus = make(tmp_path / "corpus", [write_lines(tmp_path / "a.txt", lines)], None)
     heldout = sentences(corpus, corpus.heldout)
@@ -340,7 +341,7 @@ def test_no_workers(tmp_path: Path) -> None:
 SCRIPT = """
 import sys
 from pathlib import Path
-from spacy_elmo.corpus import build, texts
+from spacy_elmo.corpus import build, numbered, texts
 from spacy_elmo.corpus.prepare import prepare
 from spacy_elmo.corpus.formats import Place
 from spacy_elmo.corpus.texts import Piece
@@ -349,7 +350,7 @@ from spacy_elmo.corpus.workers import tokenized
 
 if __name__ == "__main__":
     directory = Path(sys.argv[1])
-    texts.PIECE_CHARACTERS, build.SHARD_ROWS = 2000, 1000
+    texts.PIECE_CHARACTERS, numbered.SHARD_ROWS, build.WORKER_BYTES = 2000, 1000, 2000
     settings = TextSettings({"nlp": {"lang": "en", "pipeline": []}, "components": {}})
     if "limited" in sys.argv:
         import resource

@@ -9,7 +9,7 @@ import pytest
 import spacy
 from spacy.util import import_file
 
-from spacy_elmo.corpus import texts
+from spacy_elmo.corpus import build, texts
 from spacy_elmo.corpus.corpus import Corpus
 from spacy_elmo.corpus.errors import CorpusError
 
@@ -45,6 +45,7 @@ LINES = [f"line-{i}-has-words" for i in range(300)]
 def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A Python file, imported here as the commands do it, and small pieces, so that there is work for processes."""
     monkeypatch.setattr(texts, "PIECE_CHARACTERS", 1000)
+    monkeypatch.setattr(build, "WORKER_BYTES", 1000)
     path = tmp_path / "code.py"
     path.write_text(CODE)
     import_file("python_code", path)
@@ -117,6 +118,7 @@ def test_of_two_processes_at_once_one_prepares_and_the_other_waits(tmp_path: Pat
 def test_japanese_in_one_process_and_in_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("sudachipy", reason="the package sudachipy is not installed")
     monkeypatch.setattr(texts, "PIECE_CHARACTERS", 100)
+    monkeypatch.setattr(build, "WORKER_BYTES", 100)
     lines = ["吾輩は猫である。名前はまだ無い。", "どこで生れたかとんと見当がつかぬ。"] * 10
     train = [write_lines(tmp_path / "train.txt", lines)]
     config: dict[str, Any] = {

