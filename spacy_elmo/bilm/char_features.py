@@ -25,8 +25,9 @@ def call(layer: nn.Module, x: Tensor) -> Tensor:
 
 
 def new_embedding(n_rows: int, dim: int, untrained: int) -> nn.Embedding:
-    """An embedding as torch makes it; without values on the meta device, where torch would load its whole compiler to
-    compute none.
+    """An embedding as torch makes it.
+
+    On the meta device it has no values, since torch would load its whole compiler to compute none.
     """
     weight = torch.empty(n_rows, dim, dtype=torch.float32)
     if not weight.is_meta:
@@ -48,9 +49,12 @@ class Highway(nn.Module):
 
 
 class CharFeatures(nn.Module):
-    """n_characters: how many there are, marks and padding included.
-    padding: the id that fills a row after its word.
-    untrained: the id whose vector gets no gradient.
+    """Convolutions over the characters of words, and highway layers.
+
+    Args:
+        n_characters: How many there are, marks and padding included.
+        padding: The id that fills a row after its word.
+        untrained: The id whose vector gets no gradient.
     """
 
     def __init__(self, config: BiLMConfig, n_characters: int, padding: int, untrained: int) -> None:

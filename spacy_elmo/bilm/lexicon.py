@@ -54,8 +54,9 @@ class Lexicon:
                     raise ValueError(f"The number of {entry!r} is {number}, but there are {rows} {name}, from 0 on.")
 
     def word_ids(self, words: Sequence[str], max_characters: int) -> Ids:
-        """Of words cut to `max_characters - 2` characters: (n_words, n), where n is 1 for the word's own number, if the
-        model knows words, and `max_characters`, if it knows characters.
+        """Numbers of words cut to `max_characters - 2` characters, (n_words, n).
+
+        n is 1 for the word's own number, if the model knows words, and `max_characters`, if it knows characters.
         """
         return self._ids([word[: max_characters - 2] for word in words], max_characters)
 

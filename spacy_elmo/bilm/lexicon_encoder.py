@@ -1,5 +1,7 @@
-"""Words to vectors as in ELMoForManyLangs (Che et al. 2018): a vector of each known word beside the features of its
-characters, and a projection of both. A model has both, or one of the two.
+"""Words to vectors as in ELMoForManyLangs (Che et al. 2018).
+
+A vector of each known word beside the features of its characters, and a projection of both. A model has both, or one of
+the two.
 """
 
 from collections.abc import Sequence

@@ -68,9 +68,17 @@ class ProjectedLSTM(nn.Module):
     def forward(
         self, x: Tensor, batch_sizes: Sequence[int], state: State, starts: Tensor | None = None
     ) -> tuple[Tensor, State]:
-        """x: (n_rows, input_dim) packed. state: (n_sequences, projection_dim) and (n_sequences, cell_dim), of which
-        the first `batch_sizes[0]` rows take part. starts: (n_rows,) bool, rows before which the state is set to zero.
-        Gives ((n_rows, projection_dim), new state).
+        """Run the layer, differentiable.
+
+        Args:
+            x: (n_rows, input_dim) packed.
+            batch_sizes: Sequences alive at each step.
+            state: (n_sequences, projection_dim) and (n_sequences, cell_dim), of which the first `batch_sizes[0]` rows
+                take part.
+            starts: (n_rows,) bool, rows before which the state is set to zero; None for none.
+
+        Returns:
+            The output (n_rows, projection_dim), and the new state.
         """
         output, hidden, cell = LSTMFunction.apply(
             x,

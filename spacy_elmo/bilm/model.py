@@ -106,8 +106,10 @@ class BiLM(nn.Module):
         return Engine(self.config, self.word_encoder, self.stacks, self.precision)
 
     def weights_token(self) -> Hashable:
-        """A value that differs from an earlier one whenever the weights may have changed since: for all who keep what
-        they computed with them. No other biLM and no other process gives an equal one. Takes some 0.1 ms.
+        """A value that differs from an earlier one whenever the weights may have changed since.
+
+        For all who keep what they computed with them. No other biLM and no other process gives an equal one. Takes some
+        0.1 ms.
 
         Seen for certain is what torch counts: optimizers, `load_state_dict`, operations in place (also under `no_grad`
         and through `detach()`), `parameter.data = x`, `to`, `half`, other parameters or modules in place of those there
@@ -129,8 +131,10 @@ class BiLM(nn.Module):
         self._weights.renew()
 
     def digest(self) -> str:
-        """What a biLM is, whatever file it came from: the SHA-256, in hexadecimal digits, of its config, its lexicon,
-        and its weights. Computed once for each `weights_token`.
+        """What a biLM is, whatever file it came from.
+
+        The SHA-256, in hexadecimal digits, of its config, its lexicon, and its weights. Computed once for each
+        `weights_token`.
         """
         return self._weights.kept("digest", self._tensors(), self._compute_digest)
 
@@ -147,8 +151,10 @@ class BiLM(nn.Module):
         return total.hexdigest()
 
     def embed(self, sentences: Sentences) -> list[npt.NDArray[np.float32]]:
-        """The vectors of all layers for tokenised sentences, each alone: neither the other sentences, nor their
-        order, nor earlier calls play a part. For inference: no autograd, working memory bounded at any length.
+        """The vectors of all layers for tokenised sentences, each alone.
+
+        Neither the other sentences, nor their order, nor earlier calls play a part. For inference: no autograd, working
+        memory bounded at any length.
 
         sentences: lists of words, without sentence boundary marks. May be empty, and so may each sentence.
         RETURNS: float32 arrays (n_layers + 1, n_tokens, 2 * projection_dim) in the order of the sentences. Layer 0
@@ -160,8 +166,9 @@ class BiLM(nn.Module):
     def embed_stateful(
         self, sentences: Sentences, state: BiLMState | None = None
     ) -> tuple[list[npt.NDArray[np.float32]], BiLMState]:
-        """As `embed`, but sentence i goes on from the state that sequence i of `state` was left in, as the published
-        implementations did from batch to batch. Empty sentences pass through their boundary marks.
+        """As `embed`, but sentence i goes on from the state that sequence i of `state` was left in.
+
+        So the published implementations went on from batch to batch. Empty sentences pass through their boundary marks.
 
         state: of as many sequences as there are sentences; None for zeros.
         RETURNS: (vectors as from `embed`, the state after these sentences).
@@ -193,8 +200,10 @@ class BiLM(nn.Module):
         return [sentence[:, 1:-1] for sentence in layers.split(types.lengths, dim=1)]
 
     def forward_types(self, types: WordTypes, state: BiLMState | None = None) -> tuple[Tensor, BiLMState]:
-        """As `Engine.run`, differentiable and in the parameters' own precision: all layers of a batch, boundaries
-        included, from a state of as many sequences, None for zeros, to a state. See `stack.run_layers`.
+        """As `Engine.run`, differentiable and in the parameters' own precision.
+
+        All layers of a batch, boundaries included, from a state of as many sequences, None for zeros, to a state. See
+        `stack.run_layers`.
         """
         if state is None:
             state = BiLMState.zeros(self.config, len(types.lengths), self.device)

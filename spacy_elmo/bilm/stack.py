@@ -58,8 +58,9 @@ def _masked(x: Tensor, mask: Tensor | None) -> Tensor:
 def run_layers(
     encoder: WordEncoder, stacks: Stacks, types: WordTypes, state: BiLMState, *, skip_connections: bool
 ) -> tuple[Tensor, BiLMState]:
-    """As `Engine.run`, differentiable and in the weights' own precision: a biLM in float64 is the measure of rounding
-    errors.
+    """As `Engine.run`, differentiable and in the weights' own precision.
+
+    A biLM in float64 is the measure of rounding errors.
 
     Args:
         encoder: What makes vectors of words.

@@ -55,8 +55,10 @@ class WeightsTracker:
         self.renew()
 
     def token(self, tensors: Iterable[Tensor]) -> str:
-        """A text that no other tracker and no other process gives, and another one after each change that torch counts:
-        of the tensors themselves, their memory, type, shape and device, and of the number of writes into them.
+        """A text that no other tracker and no other process gives, and another one after each change.
+
+        Of what torch counts, that is: of the tensors themselves, their memory, type, shape and device, and of the
+        number of writes into them.
         """
         token, _ = self._look_at(tensors)
         return token

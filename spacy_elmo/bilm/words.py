@@ -19,7 +19,7 @@ class Numbering(Protocol):
     """How words become rows of ids; each kind of word encoder has its own."""
 
     def word_ids(self, words: Sequence[str]) -> Ids:
-        """(n_words, n)"""
+        """The numbers of words, (n_words, n)."""
 
     def boundary_ids(self) -> Ids:
         """Of the marks of begin and end of a sentence, (2, n)."""

@@ -97,8 +97,10 @@ def find(name: str) -> Published | None:
 
 
 def name_of(*source: str) -> str | None:
-    """The name of the published model that a name or an alias means, or the address of one of its files, or those of
-    all. Files lie on more than one host, in folders of the same names.
+    """The name of the published model that is meant: by a name, an alias, or addresses.
+
+    An address is that of one of its files, or there are those of all. Files lie on more than one host, in folders of
+    the same names.
     """
     if len(source) == 1 and "://" not in source[0]:
         model = find(source[0])

@@ -248,8 +248,10 @@ def _mark(response: "Response") -> str | None:
 
 @contextmanager
 def _mendable(url: str) -> Iterator[None]:
-    """What the connection does is worth another attempt, except where the server is not who it should be, or sends to
-    what is no address: requests looks there too, though it is told not to go.
+    """Take faults of the connection for such as another attempt may mend.
+
+    Except where the server is not who it should be, or sends to what is no address: requests looks there too, though it
+    is told not to go.
     """
     import requests
     from requests.exceptions import InvalidSchema, InvalidURL, SSLError

@@ -34,7 +34,8 @@ class Passages:
     """
 
     def __init__(self, shards: Sequence[tuple[TypeArray, IntArray]]) -> None:
-        """
+        """Make passages of shards.
+
         Args:
             shards: For each its rows, shape (n_rows,), and where in them passages begin, and the end, shape
                 (n_passages + 1,).
@@ -60,7 +61,8 @@ class WordTable:
     """The distinct words of a corpus, each with its number, its type."""
 
     def __init__(self, characters: npt.NDArray[np.uint8], offsets: IntArray) -> None:
-        """
+        """Make a table of words that lie one after another.
+
         Args:
             characters: The words' UTF-8, one after another, shape (n_bytes,).
             offsets: Where each begins, and the end, shape (n_types + 1,).

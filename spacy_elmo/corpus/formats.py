@@ -172,8 +172,9 @@ _CONLLU_COLUMNS = 10
 
 
 def _conllu(lines: Iterable[Line]) -> Iterator[Document]:
-    """CoNLL-U (https://universaldependencies.org/format.html): tokens as they stand in the text, so that of a token of
-    several words its own form counts, and theirs do not. A comment "# newdoc" begins a document.
+    """CoNLL-U (https://universaldependencies.org/format.html): tokens as they stand in the text.
+
+    So of a token of several words its own form counts, and theirs do not. A comment "# newdoc" begins a document.
     """
     return _gathered(_conllu_sentences(lines), "tokens")
 

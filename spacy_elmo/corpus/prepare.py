@@ -71,7 +71,9 @@ def shared_directory(
 
     Args:
         corpora: A directory of corpora.
-        train: As for `prepare`, and so are `heldout` and `settings`.
+        train: As for `prepare`.
+        heldout: As for `prepare`.
+        settings: As for `prepare`.
 
     Returns:
         A directory below, named by a digest of all that the corpus depends on.

@@ -23,8 +23,9 @@ _NO_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
 
 @contextmanager
 def new_directory(path: str | PathLike[str], *, overwrite: bool = False, advice: str = ADVICE) -> Iterator[Path]:
-    """Build a directory aside, which takes its name at the end of the `with` block, whole: see the promise of this
-    package. Where the block raises an error, nothing of it remains.
+    """Build a directory aside, which takes its name at the end of the `with` block, whole.
+
+    See the promise of this package. Where the block raises an error, nothing of it remains.
 
     Args:
         path: The name. Where it is a link to a directory, that directory is replaced. Its parents are made where they

@@ -41,8 +41,10 @@ def aside(target: Path, make: Callable[[Path], object]) -> Iterator[Path]:
 
 
 def settle(target: Path) -> None:
-    """Undo half a change: where a process was killed between the two renames that replace a directory on a system that
-    cannot exchange two, the directory gets its name back. For readers that find nothing under the name.
+    """Undo half a change.
+
+    Where a process was killed between the two renames that replace a directory on a system that cannot exchange two,
+    the directory gets its name back. For readers that find nothing under the name.
     """
     with suppress(OSError):  # what may not be changed stays
         if not os.path.lexists(target) and _leftovers(target, "old"):

@@ -21,8 +21,10 @@ from .softmax import Softmax
 def save_language_model(
     model: LanguageModel, directory: Path, config: Config, facts: dict[str, Any], dtype: str = "float32"
 ) -> None:
-    """Write the biLM (config.json, model.safetensors), the softmax, its vocabulary, the config and the facts of its
-    training, as a whole: what stood there before is replaced.
+    """Write a language model as a whole: what stood there before is replaced.
+
+    That is the biLM (config.json, model.safetensors), the softmax, its vocabulary, the config and the facts of its
+    training.
 
     Args:
         model: On any device.

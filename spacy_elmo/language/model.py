@@ -7,8 +7,9 @@ from .softmax import Softmax
 
 
 class LanguageModel(nn.Module):
-    """Two language models, one left to right and one right to left, that share word vectors and softmax
-    (Peters et al. 2018, section 3.1).
+    """Two language models, left to right and right to left, that share word vectors and softmax.
+
+    After Peters et al. 2018, section 3.1.
 
     Args:
         bilm: What makes the vectors.

@@ -21,9 +21,11 @@ class Negatives:
 
 
 class LogUniformSampler:
-    """Draws class k with the probability log((k + 2) / (k + 1)) / log(n_classes + 1), close to Zipf's law when classes
-    stand by descending frequency, until there are `n_negatives` distinct ones. The distribution and the expected counts
-    are those of TensorFlow's `log_uniform_candidate_sampler(unique=True)`, which bilm-tf was trained with.
+    """Draws distinct classes by a distribution close to Zipf's law, when they stand by descending frequency.
+
+    Class k has the probability log((k + 2) / (k + 1)) / log(n_classes + 1); it draws until there are `n_negatives`
+    distinct ones. The distribution and the expected counts are those of TensorFlow's
+    `log_uniform_candidate_sampler(unique=True)`, which bilm-tf was trained with.
     """
 
     def __init__(self, n_classes: int, n_negatives: int) -> None:

@@ -36,9 +36,11 @@ class TensorReader(NamedTuple):
 
 
 class ListeningComponents(list[str]):
-    """The names of the components that listen. spaCy asks whether a name is among them, to replace its listeners; and
-    walks over them to warn of those that are trained while this component is not (W086) or the other way round (W087).
-    These warnings are right of a listener that reads `Doc.tensor`, and of any while the biLM is trained.
+    """The names of the components that listen.
+
+    spaCy asks whether a name is among them, to replace its listeners; and walks over them to warn of those that are
+    trained while this component is not (W086) or the other way round (W087). These warnings are right of a listener
+    that reads `Doc.tensor`, and of any while the biLM is trained.
     """
 
     def __init__(self, names: Iterable[str], warned_of: Iterable[str]) -> None:

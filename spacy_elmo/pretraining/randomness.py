@@ -15,6 +15,8 @@ _BLOCK = 16  # 16-bit numbers that one value of the counter gives
 
 
 class Purpose(IntEnum):
+    """What random numbers are for: each has a stream of its own."""
+
     SHUFFLE = 0
     NEGATIVES = 1
     DROPOUT = 2
@@ -28,8 +30,10 @@ def generator(seed: int, number: int, purpose: Purpose) -> np.random.Generator:
 def dropout_factors(
     seed: int, step: int, lanes: range, unroll: int, size: int, probability: float
 ) -> npt.NDArray[np.float32]:
-    """What to multiply the `size` values of each row of a window with, shape (unroll * n_lanes, size), time-major: 0
-    with the probability, in steps of 2 ** -16, otherwise what keeps the mean (Srivastava et al. 2014, section 10).
+    """What dropout multiplies the `size` values of each row of a window with.
+
+    Shape (unroll * n_lanes, size), time-major: 0 with the probability, in steps of 2 ** -16, otherwise what keeps the
+    mean (Srivastava et al. 2014, section 10).
     """
     dropped = round(probability * 2**16)
     blocks = -(-unroll * size // _BLOCK)

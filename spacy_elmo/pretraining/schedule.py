@@ -8,9 +8,11 @@ DECAYS = ("cosine", "linear", "constant")
 def learn_rate(
     step: int, total_steps: int, peak: float, warmup_steps: int, decay: str, decay_share: float = 1.0
 ) -> float:
-    """The rate of the update after `step` (0, 1, …): up to the peak in a line; there until the last `decay_share` of
-    the steps after the warm-up; then down to zero at `total_steps` along half a cosine (Loshchilov & Hutter 2017,
-    without restarts) or a line, or not at all.
+    """The rate of the update after `step` (0, 1, …).
+
+    It goes up to the peak in a line, stays there until the last `decay_share` of the steps after the warm-up, and then
+    goes down to zero at `total_steps` along half a cosine (Loshchilov & Hutter 2017, without restarts) or a line, or
+    not at all.
     """
     if step < warmup_steps:
         return peak * (step + 1) / warmup_steps

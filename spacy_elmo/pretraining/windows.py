@@ -64,7 +64,8 @@ class Windows:
         lanes: range,
         carry_state: bool = True,
     ) -> None:
-        """
+        """Lay out the windows of a corpus.
+
         Args:
             corpus: Of which the training passages are read.
             classes: What is to be predicted for each type, see `Corpus.classes`.

@@ -64,9 +64,10 @@ def _for_inference(method: Callable[Concatenate["Engine", P], T]) -> Callable[Co
 
 
 class Engine:
-    """Computes the layers of a biLM, and keeps what it makes of weights: in other layouts, vectors of words, the state
-    after a boundary. So it is to be made anew when they have changed (see `WeightsTracker`). None of it is copied or
-    pickled along.
+    """Computes the layers of a biLM, and keeps what it makes of weights.
+
+    That is weights in other layouts, vectors of words, the state after a boundary. So it is to be made anew when they
+    have changed (see `WeightsTracker`). None of it is copied or pickled along.
 
     Computes in float32, whatever type the weights have, and gives float32. Several threads may use one engine.
 
@@ -212,7 +213,7 @@ class Engine:
             layer[places] = x
 
     def _word_vectors(self, ids: Ids) -> Tensor:
-        """(n_types, projection_dim)"""
+        """The vectors of words, (n_types, projection_dim), kept ones where there are any."""
         return self._words.lookup(ids, self._encode) if self.device.type == "cpu" else self._encode(ids)
 
     def _encode(self, ids: Ids) -> Tensor:
@@ -237,8 +238,9 @@ class Engine:
 
 
 def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Numbers of the sentences that are not empty, grouped by length into batches of at most BATCH_ROWS rows, or of one
-    sentence where it alone is longer.
+    """Numbers of the sentences that are not empty, grouped by length into batches.
+
+    A batch has at most BATCH_ROWS rows, or one sentence where it alone is longer.
     """
     batch: list[int] = []
     rows = 0

@@ -122,8 +122,9 @@ def in_turn(first: Callable[[], None], second: Callable[[], None]) -> None:
 
 
 def both(first: Callable[[], None], second: Callable[[], None]) -> None:
-    """Run two functions at once, each with half of the caller's torch threads, without autograd; one after the other
-    where these are one, or where another thread has come first.
+    """Run two functions at once, each with half of the caller's torch threads, without autograd.
+
+    One after the other where these are one, or where another thread has come first.
 
     Two threads that each compute a product of their own need not wait for each other inside every single operation, as
     the threads of one product do, which is most of the time where operations are small.

@@ -33,8 +33,9 @@ def layout(weight: Tensor, precision: str, n_rows: int) -> str:
 
 
 def _exact_layout(weight: Tensor, n_rows: int) -> str:
-    """The fastest on an AMD Zen 3 (bench/products.py) for weights that have to come from memory each time, as those of
-    a step do: the layers before and after have pushed them out of the caches.
+    """The fastest for weights that have to come from memory each time, as those of a step do.
+
+    The layers before and after have pushed them out of the caches. Found on an AMD Zen 3 (bench/products.py).
     """
     n_outputs, n_inputs = weight.shape
     wide, rows = n_outputs > n_inputs, kind(n_rows)
