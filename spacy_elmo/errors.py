@@ -19,3 +19,7 @@ class ElmoError(Exception):
             return text
         begin, end = MAX_MESSAGE * 3 // 4, MAX_MESSAGE // 4
         return f"{text[:begin]} [... {len(text) - begin - end:,} characters ...] {text[-end:]}"
+
+
+class ArgumentError(ElmoError, ValueError):
+    """A value that is none of the choices, a shape that is not the model's, arguments that contradict each other."""

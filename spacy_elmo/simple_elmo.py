@@ -12,10 +12,15 @@ import numpy.typing as npt
 from .bilm import BiLM
 from .bilm.sentences import Sentences
 from .checkpoints import Source, load_bilm
+from .errors import ArgumentError, ElmoError
 
 LAYERS = ("average", "top", "all")
 
 Vectors = npt.NDArray[np.float32]
+
+
+class NotLoadedError(ElmoError, RuntimeError):
+    """A model is asked for something before it was loaded."""
 
 
 class ElmoModel:
@@ -59,10 +64,10 @@ class ElmoModel:
 
         Raises:
             CheckpointError: If there is no such model.
-            ValueError: If `full` is true.
+            ArgumentError: If `full` is true.
         """
         if full:
-            raise ValueError(
+            raise ArgumentError(
                 "full=True, for a language model from a TensorFlow checkpoint, is not supported. For vectors leave it "
                 "out; `spacy_elmo.load_language_model` loads the language models that were trained here."
             )
@@ -79,10 +84,10 @@ class ElmoModel:
         """The model that `load` loaded.
 
         Raises:
-            RuntimeError: If it was not called yet.
+            NotLoadedError: If it was not called yet.
         """
         if self._bilm is None:
-            raise RuntimeError("No model is loaded yet: call `load` with a model's directory first.")
+            raise NotLoadedError("No model is loaded yet: call `load` with a model's directory first.")
         return self._bilm
 
     def warmup(self, sess: Any, texts: Sentences) -> None:
@@ -104,7 +109,7 @@ class ElmoModel:
             text, width). Zeros after a text's last word, where the original has vectors of padding in layer 0.
 
         Raises:
-            ValueError: If `layers` is something else.
+            ArgumentError: If `layers` is something else.
             TypeError: If `texts` are not tokenised texts.
         """
         embedded = self._embed(texts, layers)
@@ -131,7 +136,7 @@ class ElmoModel:
             longer; else it takes vectors of padding into the mean. Its "all" mixes numbers of words and of layers.
 
         Raises:
-            ValueError: If `layers` is something else.
+            ArgumentError: If `layers` is something else.
             TypeError: If `texts` are not tokenised texts.
         """
         embedded = self._embed(texts, layers)
@@ -145,7 +150,7 @@ class ElmoModel:
     def _embed(self, texts: Sentences, layers: str) -> list[Vectors]:
         """Of each text (n_words, width), for "all" (n_layers, n_words, width)."""
         if layers not in LAYERS:
-            raise ValueError(f"layers is {layers!r}, but must be one of {', '.join(LAYERS)}.")
+            raise ArgumentError(f"layers is {layers!r}, but must be one of {', '.join(LAYERS)}.")
         embedded = self.bilm.embed(texts)
         if layers == "average":
             return [vectors.mean(axis=0) for vectors in embedded]

@@ -27,7 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 options.forget_sentences,
                 options.use_sentence_keys,
             )
-    except (ElmoError, OSError, ValueError) as error:
+    except UnicodeDecodeError as error:
+        sys.exit(f"{options.input_file}: the file is not in UTF-8 ({error}).")
+    except (ElmoError, OSError) as error:
         sys.exit(f"{error}")
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from ..bilm.characters import BOUNDARY_WORDS, boundary_ids, word_ids
 from ..bilm.sentences import Sentences, as_words
 from ..bilm.words import WordTypes
+from ..errors import ArgumentError
 
 # What every AllenNLP model and nearly every published one has.
 MAX_CHARACTERS = 50
@@ -43,14 +44,14 @@ def word_types(ids: Ids) -> WordTypes:
         ids: int64 (n_sentences, n_words, n_characters), zeros after a sentence's last word.
 
     Raises:
-        ValueError: If a row of zeros stands between words: it cannot be padding, and there is no such word.
+        ArgumentError: If a row of zeros stands between words: it cannot be padding, and there is no such word.
     """
     is_word = np.any(ids, axis=2)
     n_words = is_word.sum(axis=1)
     gaps = np.any(is_word[:, 1:] > is_word[:, :-1], axis=1)
     if gaps.any():
         row = int(gaps.argmax())
-        raise ValueError(
+        raise ArgumentError(
             f"The character ids of sentence {row} have a row of zeros before a word. Zeros are padding, which belongs "
             f"after a sentence's last word; `batch_to_ids` puts it there."
         )

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..bilm import BiLM
 from ..checkpoints import Source
+from ..errors import ArgumentError
 from .elmo_bilm import ElmoBiLm, _ElmoBiLm
 from .scalar_mix import ScalarMix
 
@@ -38,7 +39,7 @@ class Elmo(nn.Module):
 
     Raises:
         CheckpointError: If the files are not those of a model.
-        ValueError: If arguments contradict each other.
+        ArgumentError: If arguments contradict each other.
     """
 
     # Does what `ElmoBiLm` does, of which torch's own type for a module inside a module says nothing.
@@ -61,15 +62,15 @@ class Elmo(nn.Module):
     ) -> None:
         super().__init__()
         if num_output_representations < 1:
-            raise ValueError(f"num_output_representations is {num_output_representations}, but must be 1 or more.")
+            raise ArgumentError(f"num_output_representations is {num_output_representations}, but must be 1 or more.")
         if module is None:
             self._elmo_lstm = _ElmoBiLm(options_file, weight_file, requires_grad, vocab_to_cache, stateful=stateful)
         elif options_file is not None or weight_file is not None:
-            raise ValueError("With a module, options_file and weight_file have to be None: they name a model, too.")
+            raise ArgumentError("With a module, options_file and weight_file have to be None: they name a model, too.")
         elif isinstance(module, BiLM):
             self._elmo_lstm = ElmoBiLm(module, vocab_to_cache, stateful)
         elif stateful or vocab_to_cache is not None:
-            raise ValueError("stateful and vocab_to_cache are for a biLM; a module of your own has to see to both.")
+            raise ArgumentError("stateful and vocab_to_cache are for a biLM; a module of your own has to see to both.")
         else:
             self._elmo_lstm = module
         self._keep_sentence_boundaries = keep_sentence_boundaries
@@ -113,14 +114,14 @@ class Elmo(nn.Module):
             (batch, …, n_words), true where a word stands. With `keep_sentence_boundaries`, n_words + 2.
 
         Raises:
-            ValueError: If shapes do not fit the model or each other, or padding stands between words.
+            ArgumentError: If shapes do not fit the model or each other, or padding stands between words.
         """
         given = word_inputs if inputs is None else inputs
         if given is None:
-            raise ValueError("Elmo needs character ids, or word_inputs in their place, but got neither.")
+            raise ArgumentError("Elmo needs character ids, or word_inputs in their place, but got neither.")
         places = given.shape if inputs is None else given.shape[:-1]
         if len(places) < 2:
-            raise ValueError(
+            raise ArgumentError(
                 f"Elmo takes batches of sentences, character ids of the shape (batch, words, characters), but got "
                 f"{tuple(given.shape)}."
             )

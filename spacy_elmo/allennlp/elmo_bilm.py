@@ -17,6 +17,7 @@ from ..bilm.weights import WeightsTracker
 from ..bilm.words import WordTypes
 from ..checkpoints import Source
 from ..checkpoints.allennlp_parameters import from_allennlp, to_allennlp
+from ..errors import ArgumentError
 from .character_encoder import ElmoCharacterEncoder
 from .character_ids import Ids, word_types
 from .elmo_lstm import ElmoLstm
@@ -40,13 +41,13 @@ class ElmoBiLm(nn.Module):
             remembers the states, as in AllenNLP, and `_elmo_lstm.reset_states()` forgets them.
 
     Raises:
-        ValueError: If the model has a lexicon.
+        ArgumentError: If the model has a lexicon.
     """
 
     def __init__(self, bilm: BiLM, vocabulary: Sequence[str] | None = None, stateful: bool = False) -> None:
         super().__init__()
         if bilm.lexicon is not None:
-            raise ValueError(
+            raise ArgumentError(
                 "This model has a lexicon of words and characters, as those of ELMoForManyLangs do, so AllenNLP's "
                 "character ids mean nothing to it. Use `BiLM.embed`, or `spacy_elmo.elmoformanylangs.Embedder`."
             )
@@ -93,8 +94,8 @@ class ElmoBiLm(nn.Module):
             them; "mask": bool (batch, n_words + 2), true where there is a vector.
 
         Raises:
-            ValueError: If a shape is not the model's, padding stands between words, or a number of a word that has no
-                characters is not in the vocabulary.
+            ArgumentError: If a shape is not the model's, padding stands between words, or the number of a word that has
+                no characters is not in the vocabulary.
         """
         if torch.compiler.is_compiling():
             # Nothing in here is for a compiler: NumPy, threads, and a recurrence with a loop of its own.
@@ -167,14 +168,14 @@ class ElmoBiLm(nn.Module):
         ids = None if inputs is None else inputs.detach().cpu().numpy().astype(np.int64, copy=False)
         wanted = self.config.max_characters
         if ids is not None and (ids.ndim != 3 or ids.shape[2] != wanted):
-            raise ValueError(
+            raise ArgumentError(
                 f"This model takes character ids of the shape (batch, words, {wanted}), but got {ids.shape}; "
                 f"`batch_to_ids(sentences, max_characters={wanted})` makes them."
             )
         if word_inputs is not None and self._vocabulary is not None:
             return self._filled_in(ids, word_inputs.detach().cpu().numpy())
         if ids is None:
-            raise ValueError("Without a vocabulary, given as vocab_to_cache, inputs has to hold character ids.")
+            raise ArgumentError("Without a vocabulary, given as vocab_to_cache, inputs has to hold character ids.")
         return ids
 
     def _filled_in(self, ids: Ids | None, numbers: Ids) -> Ids:
@@ -183,13 +184,13 @@ class ElmoBiLm(nn.Module):
         if ids is None:
             ids = np.zeros((*numbers.shape, self._vocabulary.shape[1]), dtype=np.int64)
         if ids.shape[:2] != numbers.shape:
-            raise ValueError(
+            raise ArgumentError(
                 f"inputs has the shape {ids.shape} and word_inputs {numbers.shape}, which are not the same words."
             )
         lacking = ~ids.any(axis=2)
         wanted = numbers[lacking]
         if unknown := sorted(set(wanted[(wanted < 0) | (wanted >= len(self._vocabulary))].tolist())):
-            raise ValueError(
+            raise ArgumentError(
                 f"word_inputs has the numbers {unknown}, but vocab_to_cache has {len(self._vocabulary)} words. Words "
                 f"that are not among these are welcome where inputs has their characters."
             )

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from ..bilm import BiLMConfig, BiLMState
+from ..errors import ArgumentError
 
 
 class LstmCellWithProjection(nn.Module):
@@ -66,13 +67,13 @@ class RowStates:
         """Forget all states, or those of the rows where `mask` (n_rows,) is true.
 
         Raises:
-            ValueError: If the mask is not of as many rows as are remembered.
+            ArgumentError: If the mask is not of as many rows as are remembered.
         """
         if mask is None or self._state is None:
             self._state = None
             return
         if mask.shape != (self._state.n_sequences,):
-            raise ValueError(
+            raise ArgumentError(
                 f"The mask has the shape {tuple(mask.shape)}, but states of {self._state.n_sequences} rows are "
                 f"remembered, those of the largest batch so far: give one value for each of them."
             )

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..bilm import BiLM
 from ..bilm.sentences import Sentences, Token, as_words
 from ..checkpoints import Source
+from ..errors import ArgumentError
 from .elmo_bilm import ElmoBiLm
 from .elmo_lstm import RowStates
 from .files import load
@@ -114,10 +115,10 @@ class ElmoEmbedder:
         """Embed sentences as they come, `batch_size` of them at a time, and give their layers in their order.
 
         Raises:
-            ValueError: If `batch_size` is below 1.
+            ArgumentError: If `batch_size` is below 1.
         """
         if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}, but must be 1 or more.")
+            raise ArgumentError(f"batch_size is {batch_size}, but must be 1 or more.")
         return self._embed_sentences(iter(sentences), batch_size)
 
     def _embed_sentences(self, remaining: Iterator[Iterable[str | Token]], batch_size: int) -> Iterator[Layers]:
@@ -144,7 +145,7 @@ class ElmoEmbedder:
             use_sentence_keys: Name vectors by their sentence, not by the number of its line.
 
         Raises:
-            ValueError: If there is no such format, a line is empty, or a sentence cannot be the name of its vectors.
+            ArgumentError: If there is no such format, a line is empty, or a sentence cannot be the name of its vectors.
         """
         lines = [line.strip() for line in input_file]
         vectors = self.embed_sentences((line.split() for line in lines), batch_size)

@@ -7,6 +7,7 @@ import torch
 
 from ..bilm import BiLM
 from ..checkpoints import Source, load_bilm
+from ..errors import ArgumentError
 
 
 def load(options_file: Source | None, weight_file: str | PathLike[str] | None, device: torch.device | str) -> BiLM:
@@ -22,7 +23,9 @@ def load(options_file: Source | None, weight_file: str | PathLike[str] | None, d
         ValueError: The arguments mean none.
     """
     if options_file is None:
-        raise ValueError("options_file is None: give the path of a model's options file, or what else names a model.")
+        raise ArgumentError(
+            "options_file is None: give the path of a model's options file, or what else names a model."
+        )
     if weight_file is None:
         return load_bilm(options_file, device)
     return load_bilm([cast(str, options_file), weight_file], device)

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ..errors import ArgumentError
+
 # Keeps the division by a standard deviation of zero finite, in half precision too.
 _TINY = {torch.float16: 1e-4}
 _TINY_ELSE = 1e-13
@@ -20,7 +22,7 @@ class ScalarMix(nn.Module):
         trainable: Whether gamma and weights are trained.
 
     Raises:
-        ValueError: If `initial` is not of `n_layers` numbers.
+        ArgumentError: If `initial` is not of `n_layers` numbers.
     """
 
     def __init__(
@@ -29,7 +31,7 @@ class ScalarMix(nn.Module):
         super().__init__()
         weights = [0.0] * n_layers if initial is None else list(initial)
         if len(weights) != n_layers:
-            raise ValueError(
+            raise ArgumentError(
                 f"scalar_mix_parameters has {len(weights)} numbers, but the biLM gives {n_layers} layers: give one "
                 f"for each."
             )

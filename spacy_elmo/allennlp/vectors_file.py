@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..disk import new_file
+from ..errors import ArgumentError
 
 FORMATS = ("all", "top", "average")
 # Of the dataset that tells in which line a sentence stood.
@@ -38,13 +39,15 @@ def write_vectors(
         by_sentence: Name datasets by their sentence, not by the number of its line.
 
     Raises:
-        ValueError: If there is no such format, a sentence is empty, or cannot be the name of a dataset. Nothing is
+        ArgumentError: If there is no such format, a sentence is empty, or cannot be the name of a dataset. Nothing is
             written then.
     """
     if output_format not in FORMATS:
-        raise ValueError(f"output_format is {output_format!r}, but must be one of {', '.join(FORMATS)}.")
+        raise ArgumentError(f"output_format is {output_format!r}, but must be one of {', '.join(FORMATS)}.")
     if empty := [str(number) for number, sentence in enumerate(sentences) if not sentence]:
-        raise ValueError(f"Lines {', '.join(empty)} (the first is 0) are empty: remove them, as they have no vectors.")
+        raise ArgumentError(
+            f"Lines {', '.join(empty)} (the first is 0) are empty: remove them, as they have no vectors."
+        )
     names = _by_sentence(sentences) if by_sentence else list(map(str, range(len(sentences))))
     with new_file(path) as unfinished, h5py.File(unfinished, "w", locking=False) as file:
         for name, one in zip(names, layers, strict=True):
@@ -58,13 +61,15 @@ def _by_sentence(sentences: Sequence[str]) -> list[str]:
     """Their names. HDF5 reads a slash as a path."""
     for number, sentence in enumerate(sentences):
         if "/" in sentence or sentence == "." or "\0" in sentence:
-            raise ValueError(
+            raise ArgumentError(
                 f"Line {number} (the first is 0), {sentence!r}, cannot be the name of a dataset in HDF5, which takes "
                 f"no slashes in it. Name vectors by their lines instead."
             )
     if len(set(sentences)) < len(sentences):
         twice = next(sentence for number, sentence in enumerate(sentences) if sentence in sentences[:number])
-        raise ValueError(f"{twice!r} stands in several lines, but names only one dataset. Name vectors by their lines.")
+        raise ArgumentError(
+            f"{twice!r} stands in several lines, but names only one dataset. Name vectors by their lines."
+        )
     return list(sentences)
 
 

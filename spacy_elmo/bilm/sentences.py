@@ -3,6 +3,12 @@
 from collections.abc import Iterable, Mapping, Set
 from typing import Any, Protocol
 
+from ..errors import ElmoError
+
+
+class SentencesError(ElmoError, TypeError):
+    """What was given are no tokenised sentences."""
+
 
 class Token(Protocol):
     """A word as an object, as spaCy, Stanza, Flair and AllenNLP have it."""
@@ -28,8 +34,8 @@ def as_words(sentences: Sentences) -> list[list[str]]:
         A list of strings for each sentence.
 
     Raises:
-        TypeError: If anything else is given, with the place where it stands: a text in place of its words, a number,
-            bytes, None.
+        SentencesError: If anything else is given, with the place where it stands: a text in place of its words, a
+            number, bytes, None. It is a TypeError.
     """
     rows = _items(sentences, "the whole input")
     return [
@@ -41,7 +47,7 @@ def as_words(sentences: Sentences) -> list[list[str]]:
 
 def _items(given: Any, place: str) -> list[Any]:
     if isinstance(given, _NO_SEQUENCE) or not _is_iterable(given):
-        raise TypeError(
+        raise SentencesError(
             f"This takes tokenised sentences, lists of words such as [['A', 'word']], but {place} is {_shown(given)}. "
             f"Split texts into words first, for instance with a spaCy tokenizer."
         )
@@ -62,7 +68,7 @@ def _word(word: Any, row: int) -> str:
         return word
     text = getattr(word, "text", None)
     if not isinstance(text, str):
-        raise TypeError(
+        raise SentencesError(
             f"A word has to be a string, or a token with a string in its attribute `text`, but sentence {row} has "
             f"{_shown(word)} among its words."
         )

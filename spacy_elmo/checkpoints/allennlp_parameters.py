@@ -49,9 +49,10 @@ def from_allennlp(theirs: Mapping[str, Tensor], config: BiLMConfig) -> dict[str,
         parameters[f"char_cnn.highways.{number}.carry.{kind}"] = -kept
     for number, direction in product(range(config.n_layers), _DIRECTIONS):
         ours, name = f"{direction}_layers.{number}", f"_elmo_lstm.{direction}_layer_{number}"
-        weights = [theirs[f"{name}.{part}.weight"] for part in ("input_linearity", "state_linearity")]
+        weights = [_gates_swapped(theirs[f"{name}.{part}.weight"]) for part in ("input_linearity", "state_linearity")]
         bias = _swap_gates(theirs[f"{name}.state_linearity.bias"])
-        parameters[f"{ours}.weight"] = _swap_gates(torch.cat(weights, dim=1))
+        # One copy of the largest weights: fine-tuning through AllenNLP's class makes it for every batch.
+        parameters[f"{ours}.weight"] = torch.cat(weights, dim=3).flatten(0, 2)
         parameters[f"{ours}.bias"] = _shift_forget_gate(bias, -FORGET_BIAS)
         parameters[f"{ours}.projection"] = theirs[f"{name}.state_projection.weight"]
     return parameters
@@ -69,8 +70,12 @@ def _same(config: BiLMConfig) -> dict[str, str]:
 
 def _swap_gates(x: Tensor) -> Tensor:
     """i, j, f, o to i, f, j, o, and back."""
-    first, second, third, fourth = x.chunk(4)
-    return torch.cat([first, third, second, fourth])
+    return _gates_swapped(x).flatten(0, 2)
+
+
+def _gates_swapped(x: Tensor) -> Tensor:
+    """The same as a view (2, 2, cell_dim, …): with the gates numbered by two digits, the digits change places."""
+    return x.unflatten(0, (2, 2, -1)).transpose(0, 1)
 
 
 def _shift_forget_gate(bias: Tensor, shift: float) -> Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from ..errors import ArgumentError, ElmoError
 from .embedder import ALL, AVERAGE, Embedder, select
 from .files import INPUT_FORMATS, OUTPUT_FORMATS, read_sentences, vectors_file
 
@@ -18,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     try:
         _embed(options)
-    except (OSError, ValueError) as error:
+    except (ElmoError, OSError) as error:
         sys.exit(f"{error}")
 
 
@@ -28,7 +29,7 @@ def _embed(options: argparse.Namespace) -> None:
     embedder = Embedder(options.model, device="cpu" if options.gpu < 0 else f"cuda:{options.gpu}")
     n_layers = embedder.bilm.config.n_layers + 1
     if unknown := [number for number in options.output_layer if not AVERAGE <= number < n_layers]:
-        raise ValueError(
+        raise ArgumentError(
             f"There is no layer {unknown[0]}: give numbers from 0 to {n_layers - 1}, or -1 for the average."
         )
     outputs = [(number, kind) for kind in options.output_format for number in options.output_layer]

@@ -6,6 +6,7 @@ import torch
 
 from ..bilm.sentences import Sentences
 from ..checkpoints import Source, load_bilm
+from ..errors import ArgumentError
 
 AVERAGE = -1
 ALL = -2
@@ -42,12 +43,12 @@ class Embedder:
             float32 arrays (n_words, width); for -2 (n_layers + 1, n_words, width).
 
         Raises:
-            ValueError: If there is no such layer.
+            ArgumentError: If there is no such layer.
             TypeError: If `sents` are not tokenised sentences.
         """
         n_layers = self.bilm.config.n_layers + 1
         if not ALL <= output_layer < n_layers:
-            raise ValueError(
+            raise ArgumentError(
                 f"output_layer is {output_layer}, but must be -1 for the average of the layers, -2 for all of them, or "
                 f"a layer's number from 0 to {n_layers - 1}."
             )

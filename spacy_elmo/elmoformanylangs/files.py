@@ -33,9 +33,12 @@ def read_sentences(path: Path, input_format: str) -> list[list[str]]:
             "conll_char_vi" for its words' characters, and for the parts of its words between spaces.
 
     Raises:
-        FormatError: If a line of a CoNLL-U file has no word.
+        FormatError: If the file is not in UTF-8, or a line of a CoNLL-U file has no word.
     """
-    text = path.read_text("utf-8").strip()
+    try:
+        text = path.read_text("utf-8").strip()
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{path}: the file is not in UTF-8 ({error}).") from None
     if input_format == "plain":
         return [line.split("\t") for line in text.split("\n")]
     sentences = [list(_conll_words(path, block)) for block in text.split("\n\n")]

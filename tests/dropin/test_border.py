@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import spacy
 
+from spacy_elmo import ElmoError
 from spacy_elmo.allennlp import Elmo, ElmoEmbedder, batch_to_ids
 from spacy_elmo.elmoformanylangs import Embedder
 from spacy_elmo.simple_elmo import ElmoModel
@@ -76,8 +77,9 @@ def test_words_by_whatever_holds_them(embed: Embed, model: SmallModel, make: Cal
 
 @pytest.mark.parametrize("batch", [["a text"], [["a", 1]], [["a", None]], [["a", b"b"]], [b"ab"], [["a"], 2]])
 def test_what_are_no_words_is_refused(embed: Embed, batch: Any) -> None:
-    with pytest.raises(TypeError, match=r"tokenised sentences|A word has to be a string"):
+    with pytest.raises(TypeError, match=r"tokenised sentences|A word has to be a string") as caught:
         embed(batch)
+    assert isinstance(caught.value, ElmoError)
 
 
 def test_boundaries_among_the_words_are_boundaries(embed: Embed, model: SmallModel) -> None:

@@ -90,6 +90,16 @@ def test_what_allennlp_s_command_refuses(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["input.txt", "vectors.hdf5"]
 
 
+def test_a_text_in_another_encoding_is_refused(model: SmallModel, tmp_path: Path) -> None:
+    (tmp_path / "input.txt").write_bytes("naïve".encode("latin-1"))
+    with pytest.raises(SystemExit, match=r"input\.txt: the file is not in UTF-8"):
+        run_allennlp(model, tmp_path / "input.txt", tmp_path / "out.hdf5", "--all")
+    random_model(tmp_path / "model")
+    paths = ["--input", tmp_path / "input.txt", "--model", tmp_path / "model", "--output_prefix", tmp_path / "out"]
+    with pytest.raises(SystemExit, match=r"input\.txt: the file is not in UTF-8"):
+        run_manylangs(*paths, "--output_layer", "1")
+
+
 def run_manylangs(*arguments: object) -> None:
     manylangs(["test", *map(str, arguments)])
 
