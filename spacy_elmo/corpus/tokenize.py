@@ -91,7 +91,7 @@ class DocumentTokenizer:
     """Documents, or Docs that are tokenised already, to `Tokens`."""
 
     def __init__(self, config: dict[str, Any]) -> None:
-        """Make the pipeline of a config, when it is first needed.
+        """Make the pipeline of a config.
 
         Args:
             config: See `load_nlp`.
