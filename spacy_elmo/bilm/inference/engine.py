@@ -193,12 +193,14 @@ class Engine:
         """Some steps of one direction through all layers: fill the rows of `layers[1:]`, advance the states in place.
 
         Args:
+            direction: 0 forward, 1 backward.
             words: (n_types, projection_dim).
             tokens: The type of each token.
             rows: The chunk's tokens in packed order.
             sizes: Sequences of each step.
             states: Hidden and cell of each layer.
             layers: (n_layers + 1, n_tokens, projection_dim).
+            n_rows: Sequences that weights should be laid out for.
         """
         places = torch.from_numpy(rows).to(self.device)
         # Words that come twice share the inputs' part of their gates in the first layer.
