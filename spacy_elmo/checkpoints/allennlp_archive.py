@@ -31,6 +31,7 @@ class AllenNLPArchive(Format):
 
     name = "allennlp-archive"
     parts = (WEIGHTS_FILE,)
+    members = (CONFIG_FILE,)
 
     def locate(self, directory: Path) -> Location:
         return Location(self, directory, (directory / CONFIG_FILE, directory / WEIGHTS_FILE))

@@ -46,12 +46,14 @@ class Format(ABC):
         name: By which users know it.
         family: The code that such a model comes from, and whose vectors it gives.
         parts: Patterns of the names of files that are part of a model in this format, and by which one is known.
+        members: Names of further files of it, by which it is not known: other formats have them, too.
         written: The files that `serialize` can give.
     """
 
     name: str
     family: str = "bilm-tf"
     parts: tuple[str, ...]
+    members: tuple[str, ...] = ()
     written: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
@@ -71,7 +73,8 @@ class Format(ABC):
 
     def beside(self, path: Path) -> Location | None:
         """Find the model that a file is a part of, by its name; None where no such file has that name."""
-        return self.locate(path.parent) if any(path.match(part) for part in self.parts) else None
+        is_member = any(path.match(part) for part in (*self.parts, *self.members))
+        return self.locate(path.parent) if is_member and self.recognises(path.parent) else None
 
     @abstractmethod
     def weights(self, location: Location) -> tuple[Path, ...]:

@@ -41,6 +41,7 @@ class ManyLangs(Format):
     name = "manylangs"
     family = "ELMoForManyLangs"
     parts = (TOKEN_EMBEDDER_FILE, ENCODER_FILE)
+    members = (CONFIG_FILE, CHARACTERS_FILE, WORDS_FILE)
 
     def locate(self, directory: Path) -> Location:
         return Location(self, directory, (directory / TOKEN_EMBEDDER_FILE, directory / ENCODER_FILE))

@@ -28,6 +28,7 @@ class Native(Format):
 
     name = "native"
     parts = (CONFIG_FILE, WEIGHTS_FILE)
+    members = (LEXICON_FILE,)
     written = (CONFIG_FILE, WEIGHTS_FILE, LEXICON_FILE)
 
     def locate(self, directory: Path) -> Location:

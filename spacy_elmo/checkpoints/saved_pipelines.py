@@ -23,6 +23,7 @@ class SavedPipeline(Format):
 
     name = "spacy"
     parts = (MODEL_FILE, _CONFIG_FILE)
+    members = (_META_FILE, _COMPONENT_FILE)
 
     def recognises(self, directory: Path) -> bool:
         is_pipeline = (directory / _CONFIG_FILE).is_file() and (directory / _META_FILE).is_file()
@@ -36,11 +37,6 @@ class SavedPipeline(Format):
             raise CheckpointError(f"{directory} is a spaCy pipeline without ELMo: none of its components has a biLM.")
         names = " or ".join(str(path.parent) for path in found)
         raise CheckpointError(f"{directory} is a spaCy pipeline with {len(found)} biLMs. Give {names}.")
-
-    def beside(self, path: Path) -> Location | None:
-        if path.name == MODEL_FILE and self.recognises(path.parent):
-            return self.locate(path.parent)
-        return None
 
     def weights(self, location: Location) -> tuple[Path, ...]:
         return location.paths
@@ -60,7 +56,10 @@ def installed_pipeline(name: str) -> Path | None:
     """The directory of an installed pipeline package; None where there is no such package."""
     if not name.isidentifier():
         return None
-    spec = find_spec(name)
+    try:
+        spec = find_spec(name)
+    except (ImportError, ValueError):  # what is running now may have no name
+        return None
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         for path in sorted(Path(folder).glob(f"{name}-*")):
             if (path / _CONFIG_FILE).is_file():

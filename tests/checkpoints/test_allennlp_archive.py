@@ -59,6 +59,8 @@ def test_the_weights_are_those_of_the_archive(tmp_path: Path, tiny_bilm: BiLM, e
     if ending:
         source = write_archive(tmp_path / f"model{ending}", contents_of(source))
     assert_close(load_bilm(source, device="cpu"), tiny_bilm)
+    if not ending:
+        assert locate(source) == locate(source / "config.json") == locate(source / "weights.th")
     facts = describe(locate(source))
     assert (facts["format"], facts["family"], facts["dtype"]) == ("allennlp-archive", "bilm-tf", "float32")
 

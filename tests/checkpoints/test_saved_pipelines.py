@@ -36,7 +36,7 @@ def assert_same(found: BiLM, wanted: BiLM) -> None:
         assert torch.equal(found.state_dict()[name], tensor), name
 
 
-@pytest.mark.parametrize("inner", ["", "elmo", "elmo/model"])
+@pytest.mark.parametrize("inner", ["", "elmo", "elmo/model", "elmo/cfg", "config.cfg", "meta.json"])
 def test_a_pipeline_or_its_component_is_a_source(saved: Path, tiny_bilm: BiLM, inner: str) -> None:
     assert_same(load_bilm(saved / inner, device="cpu"), tiny_bilm)
     facts = describe(locate(saved / inner))

@@ -135,7 +135,8 @@ def test_a_manylangs_directory_is_known_by_its_files(tmp_path: Path, held: list[
     for name in [*held, "config.json", "char.dic", "word.dic"]:
         (tmp_path / name).touch()
     location = Location(MANYLANGS, tmp_path, (tmp_path / "token_embedder.pkl", tmp_path / "encoder.pkl"))
-    assert locate(tmp_path) == locate(tmp_path / held[0]) == location
+    for source in (tmp_path, *(tmp_path / name for name in [*held, "config.json", "char.dic", "word.dic"])):
+        assert locate(source) == location
     assert location.weights == (tmp_path / "token_embedder.pkl", tmp_path / "encoder.pkl")
 
 
@@ -227,7 +228,9 @@ def test_a_home_directory_is_known_by_its_sign(
 # Sources that do not
 
 
-@pytest.mark.parametrize("source", ["en_elmo_xl", "no/such/directory", "./en_elmo_sm", Path("en_elmo_sm")])
+@pytest.mark.parametrize(
+    "source", ["en_elmo_xl", "no/such/directory", "./en_elmo_sm", Path("en_elmo_sm"), "__main__", "torch", "not_here"]
+)
 def test_a_source_that_names_nothing_lists_what_there_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str | Path
 ) -> None:
