@@ -45,8 +45,9 @@ def is_archive(path: Path) -> bool:
 
 
 def unpacked(path: Path) -> Path:
-    """The directory, in the cache, that holds an archive's files. The first call unpacks them, and so does the first
-    one after the archive changed.
+    """The directory, in the cache, that holds an archive's files.
+
+    The first call unpacks them, and so does the first one after the archive changed.
 
     Raises:
         CheckpointError: See `unpack`.

@@ -1,5 +1,7 @@
-"""The format of ELMoForManyLangs: char.dic and word.dic, the parameters in token_embedder.pkl and encoder.pkl, and the
-dimensions in a file of its own, which config.json names and which no published archive holds.
+"""The format of ELMoForManyLangs.
+
+It has char.dic and word.dic, the parameters in token_embedder.pkl and encoder.pkl, and the dimensions in a file of its
+own, which config.json names and which no published archive holds.
 
 Its code runs a word encoder of convolutions, or of word vectors alone, before the biLM of AllenNLP.
 """
@@ -195,8 +197,9 @@ def _check_kinds(encoder: Any, embedder: Any) -> None:
 
 
 def _max_characters(embedder: Any, words: Mapping[str, int] | None) -> int:
-    """Words are cut to this length less 2 before anything else; but with the LSTM never, which is the same as cut to a
-    length that no known word has.
+    """Words are cut to this length less 2 before anything else.
+
+    But with the LSTM never, which is the same as cut to a length that no known word has.
     """
     if embedder["name"].lower() == "cnn":
         length: int = embedder["max_characters_per_token"]
@@ -290,8 +293,9 @@ def _highway(name: str, kind: str) -> Callable[[Tensor], dict[str, Tensor]]:
 
 
 def _gates(name: str, constant: float = 0.0) -> Callable[[Tensor], dict[str, Tensor]]:
-    """Gates in the order input, forget, candidate, output. The forget gate's constant is part of their bias, and not of
-    ours.
+    """Gates in the order input, forget, candidate, output.
+
+    The forget gate's constant is part of their bias, and not of ours.
     """
 
     def convert(array: Tensor) -> dict[str, Tensor]:

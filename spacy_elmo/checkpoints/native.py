@@ -1,5 +1,7 @@
-"""Our own format: config.json for the dimensions, model.safetensors for the parameters, under the module's names, and
-lexicon.json for the words and characters of a model that has numbers for them.
+"""Our own format.
+
+It has config.json for the dimensions, model.safetensors for the parameters, under the module's names, and lexicon.json
+for the words and characters of a model that has numbers for them.
 """
 
 import json

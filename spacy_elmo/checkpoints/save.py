@@ -26,8 +26,9 @@ def save_bilm(
     overwrite: bool = False,
     vocabulary: Sequence[str] | None = None,
 ) -> Path:
-    """Write a biLM as a directory, which appears or changes whole: at any moment, and whenever the process is killed,
-    the old model is there or the new one.
+    """Write a biLM as a directory, which appears or changes whole.
+
+    At any moment, and whenever the process is killed, the old model is there or the new one.
 
     Args:
         bilm: The model.
