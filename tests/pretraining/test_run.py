@@ -103,6 +103,7 @@ def perplexity(model: LanguageModel, text: str) -> float:
 
 def test_a_run_that_nothing_disturbs(whole: Path) -> None:
     assert sorted(path.name for path in whole.iterdir()) == [
+        ".corpus.lock",
         ".lock",
         "checkpoints",
         "corpus",
@@ -119,7 +120,7 @@ def test_a_run_that_nothing_disturbs(whole: Path) -> None:
 def test_killed_at_the_worst_moments(tmp_path: Path, texts: dict[str, str], whole: Path) -> None:
     output = tmp_path / "run"
     moments = [
-        "corpus.preparing-*/*",
+        ".corpus.*.new/*",
         "corpus/manifest.json",
         "checkpoints/step-*10",
         "checkpoints/.step-*20.*",
