@@ -18,6 +18,9 @@ sys.path.insert(0, sys.argv[1])
 import torch
 from peer_allennlp import Elmo, batch_to_ids
 
+# isort: split
+from allennlp.modules.token_embedders.elmo_token_embedder import ElmoTokenEmbedder
+
 FOLDER = Path(sys.argv[2])
 FILES = (str(FOLDER / "options.json"), str(FOLDER / "weights.hdf5"))
 DATA = json.loads((FOLDER / "batches.json").read_text("utf8"))
@@ -92,6 +95,10 @@ for step in range(2):
     optimizer.step()
 for name, tensor in trained.state_dict().items():
     results[f"trained_{name}"] = tensor.numpy()
+
+embedder = ElmoTokenEmbedder(*FILES, dropout=0, projection_dim=3)
+torch.save(embedder.state_dict(), FOLDER / "token_embedder.pt")
+results["token_embedder"] = embedder(ids).detach().numpy()
 
 inner = torch.nn.ModuleDict({"elmo": new(requires_grad=True), "out": torch.nn.Linear(12, 3)})
 model = torch.nn.ModuleDict({"tagger": inner})

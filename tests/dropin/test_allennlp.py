@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from spacy_elmo.allennlp import Elmo, ElmoEmbedder, batch_to_ids
+from spacy_elmo.allennlp import Elmo, ElmoEmbedder, ElmoTokenEmbedder, batch_to_ids
 
 from .models import BATCHES, MIXES, VOCABULARY, SmallModel
 from .test_elmo import set_mixes
@@ -141,6 +141,15 @@ def test_an_optimizer_goes_on(model: SmallModel, folder: Path, theirs: Results) 
     optimizer.step()
     for name, tensor in elmo.state_dict().items():
         np.testing.assert_allclose(tensor, theirs[f"trained_{name}"], rtol=0, atol=1e-5)
+
+
+def test_a_saved_token_embedder_loads(model: SmallModel, folder: Path, theirs: Results) -> None:
+    embedder = ElmoTokenEmbedder(*model.files, dropout=0, projection_dim=3)
+    state = torch.load(folder / "token_embedder.pt", weights_only=True)
+    embedder.load_state_dict(state)
+    assert list(embedder.state_dict()) == list(state)
+    found = embedder(batch_to_ids(BATCHES[1])).detach()
+    np.testing.assert_allclose(found, theirs["token_embedder"], rtol=0, atol=TOLERANCE)
 
 
 def test_a_saved_model_loads(model: SmallModel, folder: Path, theirs: Results) -> None:
