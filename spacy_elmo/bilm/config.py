@@ -14,10 +14,13 @@ _LEAST = {"char_dim": 1, "projection_dim": 1, "cell_dim": 1, "n_layers": 1, "n_h
 class LexiconConfig:
     """The size of a lexicon of words and characters, as models of ELMoForManyLangs have them.
 
-    n_words, word_dim: word vectors and their width; 0 and 0 for a model that knows no words.
-    n_characters: character vectors; 0 for a model that knows no characters.
+    Attributes:
+        n_words: Word vectors; 0 for a model that knows no words.
+        word_dim: Their width; 0 for a model that knows no words.
+        n_characters: Character vectors; 0 for a model that knows no characters.
 
-    Raises ValueError where a value makes no model.
+    Raises:
+        ValueError: If a value makes no model.
     """
 
     n_words: int
@@ -39,7 +42,11 @@ class LexiconConfig:
 
     @classmethod
     def from_dict(cls, values: Any) -> "LexiconConfig":
-        """Raises ValueError where that is no dict, or keys are unknown or missing."""
+        """The lexicon's size from a dict as `BiLMConfig.to_dict` holds it.
+
+        Raises:
+            ValueError: If that is no dict, or keys are unknown or missing.
+        """
         if not isinstance(values, Mapping):
             raise ValueError(f"biLM config: 'lexicon' is {values!r}, but must be null or a dict.")
         _check_keys(cls, values, optional=set())
@@ -50,20 +57,23 @@ class LexiconConfig:
 class BiLMConfig:
     """The shape of a biLM (Peters et al. 2018, section 3.4). The defaults are the published "small" model's.
 
-    filters: (width in characters, number of filters) of each convolution.
-    char_dim: width of a character embedding.
-    max_characters: characters per word, the two word boundary marks included.
-    n_highway: highway layers between the convolutions and the projection.
-    activation: "relu" or "tanh", applied after the max over positions.
-    projection_dim: width of the word vectors and of each LSTM's output, per direction.
-    cell_dim: width of an LSTM's cell.
-    n_layers: bidirectional LSTM layers. The biLM gives `n_layers + 1` layers of vectors.
-    cell_clip, projection_clip: bounds of the cell state and of the projected state; None for no bound.
-    skip_connections: whether each LSTM layer but the first adds its input to its output.
-    lexicon: the size of the model's lexicon; None where words are their bytes alone. In a model that knows words and no
-        characters, `filters`, `char_dim`, `n_highway` and `activation` play no part.
+    Attributes:
+        filters: (width in characters, number of filters) of each convolution.
+        char_dim: Width of a character embedding.
+        max_characters: Characters per word, the two word boundary marks included.
+        n_highway: Highway layers between the convolutions and the projection.
+        activation: "relu" or "tanh", applied after the max over positions.
+        projection_dim: Width of the word vectors and of each LSTM's output, per direction.
+        cell_dim: Width of an LSTM's cell.
+        n_layers: Bidirectional LSTM layers. The biLM gives `n_layers + 1` layers of vectors.
+        cell_clip: Bound of the cell state; None for no bound.
+        projection_clip: Bound of the projected state; None for no bound.
+        skip_connections: Whether each LSTM layer but the first adds its input to its output.
+        lexicon: The size of the model's lexicon; None where words are their bytes alone. In a model that knows words
+            and no characters, `filters`, `char_dim`, `n_highway` and `activation` play no part.
 
-    Raises ValueError where a value makes no model.
+    Raises:
+        ValueError: If a value makes no model.
     """
 
     filters: tuple[tuple[int, int], ...] = (
@@ -138,7 +148,11 @@ class BiLMConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "BiLMConfig":
-        """Raises ValueError naming the keys that are unknown or missing: a config is complete or wrong."""
+        """The config from a dict as `to_dict` gives it: complete, or wrong.
+
+        Raises:
+            ValueError: If keys are unknown or missing, which it names, or a value makes no model.
+        """
         _check_keys(cls, values, optional={"lexicon"})
         if values.get("lexicon") is not None:
             values = {**values, "lexicon": LexiconConfig.from_dict(values["lexicon"])}

@@ -25,9 +25,14 @@ Ids = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Lexicon:
-    """words, characters: the number of each; None where the model knows none. Two may share a number.
+    """The numbers of a model's words and characters. Two may share a number.
 
-    Raises ValueError where one of the marks is missing.
+    Attributes:
+        words: The number of each word; None where the model knows none.
+        characters: The number of each character; None where the model knows none.
+
+    Raises:
+        ValueError: If one of the marks is missing.
     """
 
     words: Mapping[str, int] | None
@@ -44,7 +49,11 @@ class Lexicon:
         return self
 
     def check(self, config: LexiconConfig) -> None:
-        """Raises ValueError where the lexicon is not one of a model of this config."""
+        """Check that this is the lexicon of a model of some size.
+
+        Raises:
+            ValueError: If it is not.
+        """
         for name, rows in (("words", config.n_words), ("characters", config.n_characters)):
             entries = getattr(self, name)
             if (entries is None) is not (rows == 0):

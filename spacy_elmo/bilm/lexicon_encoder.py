@@ -20,7 +20,8 @@ from .lexicon import PADDING, Lexicon
 class LexiconEncoder(nn.Module):
     """(n_words, n) int64, as of `word_ids`, -> (n_words, projection_dim).
 
-    Raises ValueError where the lexicon is not one of this config.
+    Raises:
+        ValueError: If the lexicon is not one of this config.
     """
 
     def __init__(self, config: BiLMConfig, shape: LexiconConfig, lexicon: Lexicon) -> None:

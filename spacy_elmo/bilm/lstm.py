@@ -40,10 +40,11 @@ class LSTMLayer(Protocol):
 class ProjectedLSTM(nn.Module):
     """One layer in one direction.
 
-    weight: (4 * cell_dim, input_dim + projection_dim), gates in the order input, candidate, forget, output (i, j, f,
-        o, bilm-tf's order), columns for the input first, for the projected state second.
-    bias: (4 * cell_dim,), without the forget gate's constant.
-    projection: (projection_dim, cell_dim).
+    Attributes:
+        weight: (4 * cell_dim, input_dim + projection_dim), gates in the order input, candidate, forget, output (i, j,
+            f, o, bilm-tf's order), columns for the input first, for the projected state second.
+        bias: (4 * cell_dim,), without the forget gate's constant.
+        projection: (projection_dim, cell_dim).
     """
 
     def __init__(

@@ -21,12 +21,17 @@ _hardtanh_backward = torch.ops.aten.hardtanh_backward.grad_input
 class LSTMFunction(torch.autograd.Function):
     """`apply(x, hidden, cell, weight, bias, projection, starts, batch_sizes, cell_clip, projection_clip)`.
 
-    x: (n_rows, input_dim) packed, `batch_sizes[t]` rows for step t, never more than for the step before.
-    hidden, cell: (batch_sizes[0], projection_dim), (batch_sizes[0], cell_dim), the state before the first step.
-    weight: (4 * cell_dim, input_dim + projection_dim), gates in the order i, j, f, o. bias: (4 * cell_dim,), all of it:
-        the forget gate's constant included. projection: (projection_dim, cell_dim).
-    starts: (n_rows,) bool, rows before which the state is set to zero; None for none.
-    RETURNS: the output (n_rows, projection_dim), and the state after each sequence's last step.
+    Args:
+        x: (n_rows, input_dim) packed, `batch_sizes[t]` rows for step t, never more than for the step before.
+        hidden: (batch_sizes[0], projection_dim), before the first step.
+        cell: (batch_sizes[0], cell_dim), before the first step.
+        weight: (4 * cell_dim, input_dim + projection_dim), gates in the order i, j, f, o.
+        bias: (4 * cell_dim,), all of it: the forget gate's constant included.
+        projection: (projection_dim, cell_dim).
+        starts: (n_rows,) bool, rows before which the state is set to zero; None for none.
+
+    Returns:
+        The output (n_rows, projection_dim), and the state after each sequence's last step.
 
     Products run in the autocast precision where autocast is on, everything else in x's. The equations are those of
     Sak et al. 2014, section 2, without peepholes; clipped as in TensorFlow's LSTMCell, the cell before its output

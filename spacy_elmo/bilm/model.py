@@ -28,13 +28,15 @@ from .words import WordTypes
 class BiLM(nn.Module):
     """A bidirectional language model without its output softmax: what ELMo vectors come from.
 
-    config: its dimensions.
-    precision: of the LSTMs' matrix products in `embed`: "float32" (exact), or "bfloat16" (relative error of a vector
-        below one percent on average; faster where the processor has bfloat16 units, slower where not). Parameters and
-        results stay float32, and so does the word encoder.
-    lexicon: of a model that has one: where the config's `lexicon` is not None.
+    Args:
+        config: Its dimensions.
+        precision: Of the LSTMs' matrix products in `embed`: "float32" (exact), or "bfloat16" (relative error of a
+            vector below one percent on average; faster where the processor has bfloat16 units, slower where not).
+            Parameters and results stay float32, and so does the word encoder.
+        lexicon: Of a model that has one: where the config's `lexicon` is not None.
 
-    Raises ValueError where there is no such precision, or the lexicon is not one of the config.
+    Raises:
+        ValueError: If there is no such precision, or the lexicon is not one of the config.
     """
 
     def __init__(self, config: BiLMConfig, precision: str = "float32", lexicon: Lexicon | None = None) -> None:
@@ -156,10 +158,15 @@ class BiLM(nn.Module):
         Neither the other sentences, nor their order, nor earlier calls play a part. For inference: no autograd, working
         memory bounded at any length.
 
-        sentences: lists of words, without sentence boundary marks. May be empty, and so may each sentence.
-        RETURNS: float32 arrays (n_layers + 1, n_tokens, 2 * projection_dim) in the order of the sentences. Layer 0
-            is the word encoder's vector, twice; in the others the forward half stands first.
-        Raises TypeError where `sentences` are not tokenised sentences, see `sentences.as_words`.
+        Args:
+            sentences: Lists of words, without sentence boundary marks. May be empty, and so may each sentence.
+
+        Returns:
+            Float32 arrays (n_layers + 1, n_tokens, 2 * projection_dim) in the order of the sentences. Layer 0 is the
+            word encoder's vector, twice; in the others the forward half stands first.
+
+        Raises:
+            TypeError: If `sentences` are not tokenised sentences, see `sentences.as_words`.
         """
         return self.engine.embed(as_words(sentences))
 
@@ -170,9 +177,16 @@ class BiLM(nn.Module):
 
         So the published implementations went on from batch to batch. Empty sentences pass through their boundary marks.
 
-        state: of as many sequences as there are sentences; None for zeros.
-        RETURNS: (vectors as from `embed`, the state after these sentences).
-        Raises ValueError where the numbers of sequences differ.
+        Args:
+            sentences: As for `embed`.
+            state: Of as many sequences as there are sentences; None for zeros.
+
+        Returns:
+            The vectors, as from `embed`, and the state after these sentences.
+
+        Raises:
+            TypeError: If `sentences` are not tokenised sentences.
+            ValueError: If the numbers of sequences differ.
         """
         sentences = as_words(sentences)
         if state is None:
@@ -186,7 +200,14 @@ class BiLM(nn.Module):
     def forward(self, sentences: Sentences) -> list[Tensor]:
         """As `embed`, differentiable: for training. The sentences form one batch.
 
-        RETURNS: tensors (n_layers + 1, n_tokens, 2 * projection_dim) that carry the graph to the parameters.
+        Args:
+            sentences: As for `embed`.
+
+        Returns:
+            Tensors (n_layers + 1, n_tokens, 2 * projection_dim) that carry the graph to the parameters.
+
+        Raises:
+            TypeError: If `sentences` are not tokenised sentences.
         """
         sentences = as_words(sentences)
         filled = [sentence for sentence in sentences if len(sentence)]

@@ -18,9 +18,11 @@ import numpy.typing as npt
 class Packing:
     """How a batch of sequences is packed.
 
-    order: sequence numbers, longest first, shape (n_sequences,). Sequence `order[i]` is the i-th of each step.
-    batch_sizes: sequences alive at each time step, never increasing, shape (n_steps,).
-    forward, backward: the flat row of each packed row, reading left to right and right to left, shape (n_rows,).
+    Attributes:
+        order: Sequence numbers, longest first, (n_sequences,). Sequence `order[i]` is the i-th of each step.
+        batch_sizes: Sequences alive at each time step, never increasing, (n_steps,).
+        forward: The flat row of each packed row, reading left to right, (n_rows,).
+        backward: The same, reading right to left.
     """
 
     order: npt.NDArray[np.int64]
@@ -30,7 +32,11 @@ class Packing:
 
     @classmethod
     def of(cls, lengths: Sequence[int]) -> "Packing":
-        """Pack sequences of these lengths, each at least 1."""
+        """Pack sequences of these lengths.
+
+        Raises:
+            ValueError: If there are none, or one is shorter than 1.
+        """
         sizes = np.asarray(lengths, dtype=np.int64)
         if len(sizes) == 0 or sizes.min() < 1:
             raise ValueError(f"Packing needs sequences of at least one row, but got lengths {list(lengths)}.")

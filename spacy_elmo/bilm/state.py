@@ -12,8 +12,9 @@ from .config import BiLMConfig
 class BiLMState:
     """The recurrent state of every direction (0 forward, 1 backward), layer and sequence of a batch, float32.
 
-    hidden: (2, n_layers, n_sequences, projection_dim), after projection and clipping.
-    cell: (2, n_layers, n_sequences, cell_dim), after clipping.
+    Attributes:
+        hidden: (2, n_layers, n_sequences, projection_dim), after projection and clipping.
+        cell: (2, n_layers, n_sequences, cell_dim), after clipping.
     """
 
     hidden: Tensor

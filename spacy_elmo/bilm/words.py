@@ -36,9 +36,10 @@ class WordEncoder(Numbering, Protocol):
 class WordTypes:
     """The word types of some sentences, with each sentence put between <S> and </S>.
 
-    ids: the row of ids of each type, shape (n_types, n), see `Numbering`; <S> and </S> are types 0 and 1.
-    tokens: the type of each token, all sentences and their boundaries in one row, shape (n_rows,).
-    lengths: tokens of each sentence, boundaries included.
+    Attributes:
+        ids: The row of ids of each type, (n_types, n), see `Numbering`; <S> and </S> are types 0 and 1.
+        tokens: The type of each token, all sentences and their boundaries in one row, (n_rows,).
+        lengths: Tokens of each sentence, boundaries included.
     """
 
     ids: Ids

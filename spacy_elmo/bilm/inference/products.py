@@ -52,8 +52,9 @@ def kind(n_rows: int) -> str:
 class FixedWeight:
     """A weight that does not change, in each layout that it has been asked for, once.
 
-    weight: (n_outputs, n_inputs), of any floating type; products are float32.
-    precision: one of PRECISIONS.
+    Args:
+        weight: (n_outputs, n_inputs), of any floating type; products are float32.
+        precision: One of PRECISIONS.
     """
 
     def __init__(self, weight: Tensor, precision: str) -> None:
