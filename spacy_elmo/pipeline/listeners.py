@@ -127,16 +127,18 @@ class Listened:
         self._has_passed_tok2vec |= isinstance(component, Tok2Vec)
 
     def _note_listener(self, node: Model, component_name: str) -> None:
-        if isinstance(node, ElmoListener) and node.means(self):
-            self.add_listener(node, component_name)
-            node.link(self)
-        elif isinstance(node, Tok2VecListener):
+        if not isinstance(node, ElmoListener | Tok2VecListener):
+            return
+        if self._has_passed_sentences:
+            self._past_sentences.append(node)
+        if isinstance(node, Tok2VecListener):
             reader = TensorReader(node, component_name, self._has_passed_tok2vec)
             self._tensor_readers.append(reader)
             if self._may_be_for(reader):
                 self.add_listener(node, component_name)
-        if self._has_passed_sentences:
-            self._past_sentences.append(node)
+        elif node.means(self):
+            self.add_listener(node, component_name)
+            node.link(self)
 
     def is_past_sentences(self, listener: Model | None) -> bool:
         """Whether a component that sets sentences stands between this one and the listener's."""
