@@ -152,6 +152,12 @@ class BiLM(nn.Module):
             total.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy())
         return total.hexdigest()
 
+    def _replicate_for_data_parallel(self) -> "BiLM":
+        """For `DataParallel`: its replicas share attributes, and have no list of parameters to tell them apart."""
+        replica: BiLM = super()._replicate_for_data_parallel()
+        replica._weights = WeightsTracker()
+        return replica
+
     def embed(self, sentences: Sentences) -> list[npt.NDArray[np.float32]]:
         """The vectors of all layers for tokenised sentences, each alone.
 

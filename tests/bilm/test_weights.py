@@ -362,6 +362,16 @@ def test_a_copy_has_a_token_of_its_own_and_keeps_nothing_of_the_others(make_copy
     np.testing.assert_array_equal(bilm.embed(SENTENCES)[0], before)
 
 
+def test_replicas_of_data_parallel_keep_nothing_in_common() -> None:
+    """They have no list of parameters, so that nothing would tell one's engine from another's."""
+    bilm = random_bilm()
+    engine, token = bilm.engine, bilm.weights_token()
+    replicas = [bilm._replicate_for_data_parallel() for _ in range(2)]
+    tokens = {token, *(replica.weights_token() for replica in replicas)}
+    assert len(tokens) == len({id(engine), *(id(replica.engine) for replica in replicas)}) == 3
+    assert bilm.engine is engine
+
+
 def test_no_two_processes_have_a_token_in_common() -> None:
     """Whatever seeds they set."""
     code = "from tests.conftest import random_bilm; print(random_bilm().weights_token())"
