@@ -24,7 +24,7 @@ SHAPES = {
 
 def test_the_models_that_are_known() -> None:
     names = [model.name for model in MODELS]
-    assert names[:8] == ["en_elmo_sm", "small", "medium", "original", "5.5B", "pt-wiki", "pt-brwac", "pubmed"]
+    assert names[:8] == ["en_elmo_sm", "ja_elmo_sm", "small", "medium", "original", "5.5B", "pt-wiki", "pt-brwac"]
     assert {f"nlpl-{number}" for number in (195, 196, 199, 210, 211, 217, 218)} <= set(names)
     manylangs = {name.removeprefix("manylangs-") for name in names if name.startswith("manylangs-")}
     assert len(manylangs) == 45

@@ -182,7 +182,7 @@ def test_the_list_of_models(tmp_path: Path) -> None:
     (tmp_path / "cache" / "models" / "medium").mkdir(parents=True)
     models = json.loads(elmo("info", "--all", "--json", environment=cache_in(tmp_path)).output)
     assert [model["name"] for model in models] == list(catalogue())
-    assert {model["name"] for model in models if model["here"]} == {"en_elmo_sm", "medium"}
+    assert {model["name"] for model in models if model["here"]} == {"en_elmo_sm", "ja_elmo_sm", "medium"}
     lines = elmo("info", "--all", environment=cache_in(tmp_path)).output.splitlines()
     rows = {line.split()[0]: line.split() for line in lines if line.strip()}
     assert set(catalogue()) <= set(rows)

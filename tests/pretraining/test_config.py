@@ -55,8 +55,8 @@ def keys_of(values: dict[str, Any], settings: set[str], prefix: str = "") -> set
 # The configs of the project
 
 
-def test_there_are_three_configs() -> None:
-    assert [path.stem for path in CONFIGS] == ["pretrain_finetune", "pretrain_sm", "pretrain_tiny"]
+def test_there_are_four_configs() -> None:
+    assert [path.stem for path in CONFIGS] == ["pretrain_finetune", "pretrain_ja", "pretrain_sm", "pretrain_tiny"]
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -64,8 +64,7 @@ def test_configs_leave_nothing_to_defaults(path: Path) -> None:
     config, source = read_config(path, TRAIN)
     settings = settings_of(PretrainingConfig)
     assert keys_of(source, settings) == settings
-    # A biLM with a lexicon is read, and not trained.
-    dimensions = {f.name for f in fields(BiLMConfig)} - {"lexicon"}
+    dimensions = {f.name for f in fields(BiLMConfig)} - (set() if path.stem == "pretrain_ja" else {"lexicon"})
     assert set(source["model"]) == (set() if path.stem == "pretrain_finetune" else dimensions)
     assert config.paths.train == "texts.txt"
 
@@ -75,9 +74,10 @@ def test_configs_ask_for_texts(path: Path) -> None:
     assert message_of(path) == "paths.train is None, but must be a string or a list of strings."
 
 
-def test_the_small_config_has_the_shape_of_the_embedded_model() -> None:
-    config, _ = read_config(REPOSITORY / "configs" / "pretrain_sm.cfg", TRAIN)
-    assert config.bilm_config() == load_bilm("en_elmo_sm", "cpu").config
+@pytest.mark.parametrize(("config_name", "model"), [("pretrain_sm", "en_elmo_sm"), ("pretrain_ja", "ja_elmo_sm")])
+def test_configs_have_the_shape_of_the_embedded_models(config_name: str, model: str) -> None:
+    config, _ = read_config(REPOSITORY / "configs" / f"{config_name}.cfg", TRAIN)
+    assert config.bilm_config() == load_bilm(model, "cpu").config
 
 
 # Reading
