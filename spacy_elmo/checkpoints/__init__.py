@@ -9,6 +9,7 @@ from .download import download_model
 from .embedded import embedded_models
 from .errors import CheckpointError
 from .format import Location
+from .published import embedded_for
 from .save import save_bilm
 from .source import Source, locate
 
@@ -20,6 +21,7 @@ __all__ = [
     "convert",
     "describe",
     "download_model",
+    "embedded_for",
     "embedded_models",
     "load_bilm",
     "load_located",

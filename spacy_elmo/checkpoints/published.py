@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from ..disk import DiskError, read_json, settle
 from .bounds import n_parameters
 from .cache import cache_directory
-from .embedded import embedded_config
-from .errors import CheckpointError
+from .embedded import embedded_config, embedded_models
+from .errors import CheckpointError, listed
 
 VARIABLE = "SPACY_ELMO_CATALOGUE"
 FORMATS = ("native", "allennlp", "manylangs")
@@ -111,6 +111,33 @@ def name_of(*source: str) -> str | None:
         if files == wanted or (len(wanted) == 1 and wanted[0] in files):
             return model.name
     return None
+
+
+def embedded_for(language: str) -> str:
+    """The name of the model of a language that comes with the package.
+
+    Args:
+        language: Its ISO 639 code, as spaCy has it.
+
+    Raises:
+        CheckpointError: There is none. The message names what there is for that language elsewhere.
+    """
+    models = [model for model in catalogue().values() if language in model.languages]
+    embedded = [model.name for model in models if model.name in embedded_models()]
+    if embedded:
+        return embedded[0]
+    others = [model.name for model in models]
+    published = (
+        f"Published for it: {listed(others)} (`python -m spacy elmo info NAME`, `python -m spacy elmo download NAME`)"
+        if others
+        else "No published model of it is known"
+    )
+    raise CheckpointError(
+        f"No source was named, and no model for the language '{language}' comes with this package (it has "
+        f"{', '.join(embedded_models())}). {published}. Train one from texts (python -m spacy elmo pretrain --help). "
+        f'To use one of another language on purpose, name it: nlp.add_pipe("elmo", config={{"model": {{"source": '
+        f'"en_elmo_sm"}}}}).'
+    )
 
 
 def near(name: str) -> list[str]:

@@ -7,7 +7,7 @@ from spacy.tokens import Doc
 from thinc.api import Model
 
 from ..checkpoints import Source
-from .encoder import BiLMEncoder
+from .encoder import BiLMEncoder, bilm_shim
 from .layer_mix import LayerMix
 from .layer_mix import set_dims as set_mix_dims
 from .listener import LISTENER_NAME, MIX_ARGUMENTS, ElmoListener
@@ -16,7 +16,7 @@ from .types import Layers, SpanGetter, Vectors
 
 
 def ElmoModel(
-    source: Source = "en_elmo_sm",
+    source: Source | None = None,
     precision: str = "float32",
     get_spans: SpanGetter | None = None,
     output: str | int = "average",
@@ -29,8 +29,8 @@ def ElmoModel(
     reads Docs as it finds them.
 
     Args:
-        source: what to load, see `load_bilm`. Looked up when the weights are first needed, and never by a pipeline
-            that was saved, which brings them along.
+        source: what to load, see `load_bilm`; None for the embedded model of the pipeline's language. Looked up when
+            the weights are first needed, and never by a pipeline that was saved, which brings them along.
         precision: "float32" or "bfloat16", see `BiLM`.
         get_spans: a span getter, from `@span_getters`; by default the sentences of a Doc that has them, otherwise the
             whole Doc. Where spans overlap, the vectors of a token are averaged; a token in no span has zeros.
@@ -85,6 +85,7 @@ def is_elmo_model(model: Model) -> bool:
 def forward(model: Model[list[Doc], Vectors], docs: list[Doc], is_train: bool) -> tuple[Vectors, Callable]:
     encoder, mix = model.layers
     frozen = model.attrs["frozen"]
+    set_language(model, docs)
     words = read(model, docs, model.attrs["reader"], past_sentences=model.attrs["whole_docs"])
     layers, backprop_encoder = encoder(words, is_train and not frozen)
     set_dims(model)
@@ -117,8 +118,15 @@ def read(
 
 def init(model: Model[list[Doc], Vectors], X: list[Doc] | None = None, Y: Vectors | None = None) -> None:
     encoder, _ = model.layers
+    set_language(model, X or [])
     encoder.initialize()
     set_dims(model)
+
+
+def set_language(model: Model[list[Doc], Vectors], docs: list[Doc]) -> None:
+    """Let the encoder know which language it is to read, for a model whose source nobody named."""
+    if docs:
+        bilm_shim(model.layers[0]).language = docs[0].vocab.lang
 
 
 def set_dims(model: Model[list[Doc], Vectors]) -> None:

@@ -10,7 +10,7 @@ from .spans import DocWords
 from .types import Layers, LayersBackprop
 
 
-def BiLMEncoder(source: Source, precision: str) -> Model[list[DocWords], Layers]:
+def BiLMEncoder(source: Source | None, precision: str) -> Model[list[DocWords], Layers]:
     """The biLM as a Thinc model: for each Doc an array (n_layers + 1, n_tokens, width) float32.
 
     The dimensions "nL" (n_layers + 1) and "nO" (width) are known once the biLM has loaded, which it does when it is

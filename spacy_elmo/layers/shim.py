@@ -10,7 +10,7 @@ from thinc.api import Optimizer, get_torch_default_device, torch2xp, xp2torch
 from thinc.shims import Shim
 
 from ..bilm import BiLM
-from ..checkpoints import Source, load_bilm
+from ..checkpoints import CheckpointError, Source, embedded_for, load_bilm
 from ..checkpoints.message import pack, unpack
 from .types import Array
 
@@ -22,16 +22,32 @@ _Sentences = Sequence[Sequence[str]]
 
 
 class BiLMShim(Shim):
-    """Holds a biLM that loads when it is first needed: from `source`, unless `from_bytes` brought the weights."""
+    """Holds a biLM that loads when it is first needed: from `source`, unless `from_bytes` brought the weights.
 
-    def __init__(self, source: Source, precision: str) -> None:
+    Attributes:
+        language: Of the texts to come, an ISO 639 code. Without a source it says which model is meant.
+    """
+
+    def __init__(self, source: Source | None, precision: str) -> None:
         super().__init__(None, config={"source": source, "precision": precision})
+        self.language: str | None = None
 
     @property
     def bilm(self) -> BiLM:
         if self._model is None:
-            self._model = load_bilm(self.cfg["source"], get_torch_default_device(), self.cfg["precision"])
+            self._model = load_bilm(self._source(), get_torch_default_device(), self.cfg["precision"])
         return self._model
+
+    def _source(self) -> Source:
+        source: Source | None = self.cfg["source"]
+        if source is not None:
+            return source
+        if self.language is None:
+            raise CheckpointError(
+                "No source was named, and there is no pipeline yet whose language would say which model is meant. Name "
+                'one: source = "en_elmo_sm".'
+            )
+        return embedded_for(self.language)
 
     def weights_token(self) -> Hashable:
         """See `BiLM.weights_token`: for those who keep results computed with the weights."""

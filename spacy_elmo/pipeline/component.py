@@ -35,7 +35,7 @@ cache_bytes = 1000000000
 
 [elmo.model]
 @architectures = "spacy-elmo.ElmoModel.v1"
-source = "en_elmo_sm"
+source = null
 precision = "float32"
 get_spans = null
 output = "average"
@@ -97,6 +97,7 @@ class Elmo(Listened, TrainablePipe):
             )
         TrainablePipe.__init__(self, vocab, model, name)
         Listened.__init__(self)
+        bilm_shim(self.encoder).language = vocab.lang
         self.frozen = frozen
         self.keep_layers = keep_layers
         self._cache = LayerCache(cache_bytes)
