@@ -111,7 +111,7 @@ def test_default_config_is_complete() -> None:
         "cache_bytes": 1_000_000_000,
         "model": {
             "@architectures": "spacy-elmo.ElmoModel.v1",
-            "source": "en_elmo_sm",
+            "source": None,
             "precision": "float32",
             "get_spans": None,
             "output": "average",

@@ -34,7 +34,7 @@ for a, b in zip(one, two, strict=True):
 assert_same_predictions(map(annotated, two), map(annotated, one))
 
 # A model large enough for torch to have used all four threads in this process.
-nlp = spacy.blank("xx")
+nlp = spacy.blank("en")
 nlp.add_pipe("elmo")
 texts = ["word and more words " * 60, "short text"]
 one = [doc.tensor for doc in nlp.pipe(texts)]

@@ -175,7 +175,7 @@ def test_training_goes_on_after_loading(tiny_source: str, tmp_path: Path) -> Non
 
 def test_embedded_model_is_saved_whole(tmp_path: Path) -> None:
     """And read without looking for it: the name in the config may mean nothing where it is loaded."""
-    nlp = spacy.blank("xx")
+    nlp = spacy.blank("en")
     nlp.add_pipe("elmo")
     wanted = nlp("a b c").tensor
     nlp.to_disk(tmp_path)
