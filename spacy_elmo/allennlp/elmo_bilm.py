@@ -72,8 +72,9 @@ class ElmoBiLm(nn.Module):
         return self.config.width
 
     def changed(self) -> None:
-        """Say that frozen weights were written in a way that torch does not count, such as `parameter.data.copy_(…)`:
-        see `BiLM.weights_token`.
+        """Say that frozen weights were written in a way that torch does not count.
+
+        Such a way is `parameter.data.copy_(…)`: see `BiLM.weights_token`.
         """
         self._weights.renew()
 
@@ -155,8 +156,10 @@ class ElmoBiLm(nn.Module):
         return kept[1]
 
     def _tensors(self) -> dict[str, Tensor]:
-        """The weights by their names. As attributes, which all that takes their place sets: `functional_call`, the
-        replicas of `DataParallel`, whose list of parameters is empty, and parametrisations.
+        """The weights by their names.
+
+        As attributes, which all that takes their place sets: `functional_call`, the replicas of `DataParallel`, whose
+        list of parameters is empty, and parametrisations.
         """
         return {name: attrgetter(name)(self) for name in self._names}
 

@@ -18,9 +18,10 @@ class LstmCellWithProjection(nn.Module):
 
 
 class ElmoLstm(nn.Module):
-    """The parameters of all layers, and the states that the rows of a batch were left in: of as many rows as the
-    largest batch so far had. A smaller batch goes on from the first of them and leaves the others as they are; a larger
-    one gives its new rows zeros.
+    """The parameters of all layers, and the states that the rows of a batch were left in.
+
+    There are as many rows as the largest batch so far had. A smaller batch goes on from the first of them and leaves
+    the others as they are; a larger one gives its new rows zeros.
 
     Attributes:
         stateful: Whether anything is remembered. May be changed at any time.

@@ -62,8 +62,10 @@ class ElmoEmbedder:
 
     @property
     def elmo_bilm(self) -> ElmoBiLm:
-        """The model as AllenNLP's module. It takes the weights' memory a second time, so it is made when it is first
-        asked for; from then on its weights are those that count.
+        """The model as AllenNLP's module.
+
+        It takes the weights' memory a second time, so it is made when it is first asked for; from then on its weights
+        are those that count.
         """
         if self._module is None:
             self._module = ElmoBiLm(self._bilm.requires_grad_(False), stateful=self._stateful)
@@ -81,8 +83,9 @@ class ElmoEmbedder:
         return self.embed_batch([sentence])[0]
 
     def embed_batch(self, batch: Sentences) -> list[Layers]:
-        """All layers of each sentence, as from `embed_sentence`. Of any number of sentences, in bounded memory, unless
-        stateful, when they are one batch.
+        """All layers of each sentence, as from `embed_sentence`.
+
+        Of any number of sentences, in bounded memory, unless stateful, when they are one batch.
 
         Raises:
             TypeError: If `batch` are not tokenised sentences: see `as_words` for what may be given.

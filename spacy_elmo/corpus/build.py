@@ -1,5 +1,7 @@
-"""Texts to the files of a corpus. Words get numbers as they come, and the numbered texts lie on disk until all are
-counted; then the numbers become types, by frequency. Memory holds the words and one shard, never the corpus.
+"""Texts to the files of a corpus.
+
+Words get numbers as they come, and the numbered texts lie on disk until all are counted; then the numbers become types,
+by frequency. Memory holds the words and one shard, never the corpus.
 """
 
 import json

@@ -8,8 +8,10 @@ PASSAGE_WORDS = 2_000
 
 
 def passages(rows: TypeArray, document_rows: IntArray) -> IntArray:
-    """Where passages begin. They are the documents; or, of one with more than PASSAGE_WORDS words, runs of its
-    sentences, as many as fit. A sentence that is longer alone is a passage.
+    """Where passages begin.
+
+    They are the documents; or, of one with more than PASSAGE_WORDS words, runs of its sentences, as many as fit. A
+    sentence that is longer alone is a passage.
 
     Args:
         rows: Of documents, with a 0 at the begin of each sentence, shape (n_rows,), int32.

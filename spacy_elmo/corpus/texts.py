@@ -42,8 +42,10 @@ class Piece:
 
 
 class Texts:
-    """The documents of some files. A line of a text file is what `format` says, and so is the "text" of a line of a
-    .jsonl file; a .conllu file has tokens and sentences of its own, and so may the Docs of a .spacy file.
+    """The documents of some files.
+
+    A line of a text file is what `format` says, and so is the "text" of a line of a .jsonl file; a .conllu file has
+    tokens and sentences of its own, and so may the Docs of a .spacy file.
 
     Attributes:
         files: Files as of `files.find`.

@@ -13,8 +13,9 @@ ALL = -2
 
 
 class Embedder:
-    """Vectors of tokenised sentences. A sentence's depend on nothing but itself; in the original, they depend on what
-    was embedded before.
+    """Vectors of tokenised sentences.
+
+    A sentence's depend on nothing but itself; in the original, they depend on what was embedded before.
 
     Args:
         model_dir: The directory of a model, or what else `load_bilm` takes.

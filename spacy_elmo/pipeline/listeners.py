@@ -52,8 +52,10 @@ class ListeningComponents(list[str]):
 
 
 class Listened:
-    """The part of the component that knows its listeners. The names and duties of the public methods without an
-    underscore are spaCy's, which calls them when a pipeline changes.
+    """The part of the component that knows its listeners.
+
+    The names and duties of the public methods without an underscore are spaCy's, which calls them when a pipeline
+    changes.
     """
 
     name: str

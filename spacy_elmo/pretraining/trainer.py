@@ -188,8 +188,9 @@ class Trainer:
             self._write_model(LAST)
 
     def _batches_ahead(self) -> Generator[Batch, None, None]:
-        """From the step at hand on. A processor that computes the steps has no time to spare, and needs little for
-        making batches.
+        """From the step at hand on.
+
+        A processor that computes the steps has no time to spare, and needs little for making batches.
         """
         on_gpu = self.ranks.device.type == "cuda"
         steps = range(self.run_state.step, self.total_steps)
