@@ -22,7 +22,7 @@ CONFIGS = (TINY, TINY, OTHER)
 
 
 def writing_for_ever(models: list[BiLM], path: Path, format: str) -> int:
-    """The number of a process that writes models, one after the other."""
+    """The number of a process that writes models, one after the other, and has written the first."""
     ready, theirs = os.pipe()
     if number := os.fork():
         os.close(theirs)
@@ -31,6 +31,7 @@ def writing_for_ever(models: list[BiLM], path: Path, format: str) -> int:
         return number
     try:
         torch.set_num_threads(1)  # the threads of this process are not in the new one
+        save_bilm(models[0], path, format=format, overwrite=True)
         os.write(theirs, b"!")
         while True:
             for bilm in models:
@@ -48,12 +49,14 @@ def is_same(one: BiLM, other: BiLM) -> bool:
 def test_a_model_whose_writer_is_killed_is_the_old_one_or_the_new_one(tmp_path: Path, format: str) -> None:
     models = [random_bilm(config, seed) for seed, config in enumerate(CONFIGS)]
     path, moments = tmp_path / "model", random.Random(1)
+    began = time.monotonic()
     save_bilm(models[0], path, format=format)
+    duration = time.monotonic() - began  # the machine may be busy
     (path / "README.md").write_text("mine", "utf8")
     found, leftovers = set(), 0
     for _ in range(40):
         writer = writing_for_ever(models[::-1], path, format)
-        time.sleep(moments.uniform(0, 0.1))
+        time.sleep(moments.uniform(0, 4 * duration))
         os.kill(writer, signal.SIGKILL)
         assert os.WTERMSIG(os.waitpid(writer, 0)[1]) == signal.SIGKILL
         loaded = load_bilm(path, device="cpu")
