@@ -81,7 +81,8 @@ def test_trains_on_a_model_in_the_format_of_elmoformanylangs(multilingual: Path)
         100 * evaluate(str(pipeline), multilingual / "corpus" / f"{part}.spacy")["ents_f"] for part in ("dev", "test")
     )
     assert result["score"] == pytest.approx(test)
-    assert dev > test > 50
+    assert dev > 50
+    assert dev > test
     run(random_manylangs, multilingual / "corpus" / "train.spacy", multilingual / "model", "--seed", "1")
     assert compared(multilingual, "multilingual", *words)["inputs"] != result["inputs"]
     (multilingual / "model").rename(multilingual / "elsewhere")
