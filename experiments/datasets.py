@@ -2,10 +2,12 @@
 
     python -m experiments.datasets FORMAT INPUT OUTPUT [--share 0.1 --seed 0] [--rest OUTPUT2]
 
-FORMAT is "conll" (token TAB tag, as WNUT17), "iob2" (id, token, tag, …, as Universal NER), "jsonl" (text, category, and
-spans, as our demo set) or "csv" (text,category, as Banking77). Each sentence or text becomes one Doc. With --share only
-that share of them is written, drawn at random by the seed (for texts with categories from each alike); --rest takes the
-others. Sentences of one document stay together: apart, they would tell the one part about the names in the other.
+FORMAT is "conll" (token TAB tag, as WNUT17), "iob2" (id, token, tag, …, as Universal NER), "jsonl" (text, category,
+and spans, as our demo set), "csv" (text,category, as Banking77) or "japanese" (a JSON object a line: text, and entities
+as [start, end, type], as Stockmark's; an entity that does not begin and end with Sudachi's tokens is left out). Each
+sentence or text becomes one Doc. With --share only that share of them is written, drawn at random by the seed (for
+texts with categories from each alike); --rest takes the others. Sentences of one document stay together: apart, they
+would tell the one part about the names in the other.
 """
 
 import argparse
@@ -70,7 +72,27 @@ def read_csv(path: Path) -> Iterator[Doc]:
             yield doc
 
 
-READERS: dict[str, Reader] = {"conll": read_conll, "iob2": read_iob2, "jsonl": read_jsonl, "csv": read_csv}
+def read_japanese(path: Path) -> Iterator[Doc]:
+    """A Doc for each line, with its entities. Prints how many are left out, for they are no whole tokens."""
+    nlp = spacy.blank("ja")
+    n_lost = 0
+    for line in lines_of(path):
+        item = json.loads(line)
+        doc = nlp.make_doc(item["text"])
+        spans = [doc.char_span(start, end, label=label) for start, end, label in item["entities"]]
+        n_lost += spans.count(None)
+        doc.set_ents([span for span in spans if span is not None])
+        yield doc
+    print(f"{path}: {n_lost} entities are no whole tokens, and left out")
+
+
+READERS: dict[str, Reader] = {
+    "conll": read_conll,
+    "iob2": read_iob2,
+    "jsonl": read_jsonl,
+    "csv": read_csv,
+    "japanese": read_japanese,
+}
 
 
 def _read_columns(path: Path, token: int, tag: int) -> Iterator[Doc]:

@@ -18,7 +18,9 @@ PROJECT = srsly.read_yaml(REPOSITORY / "project.yml")
 COMMANDS = {command["name"]: command for command in PROJECT["commands"]}
 
 
-@pytest.mark.parametrize("workflow", ["demo", "wnut17", "uner", "banking77", "multilingual", "layers", "typos"])
+@pytest.mark.parametrize(
+    "workflow", ["demo", "wnut17", "uner", "stockmark", "banking77", "multilingual", "layers", "typos"]
+)
 def test_workflow_is_whole(workflow: str) -> None:
     """Its commands exist, and each finds its files in the repository or in what an earlier command makes."""
     made: set[str] = set()

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+import spacy
+from spacy.tokens import DocBin
 
 from experiments import datasets
 from experiments.datasets import read_conllu, read_docs, read_senses
@@ -63,6 +65,24 @@ def test_convert_keeps_documents_together(tmp_path: Path) -> None:
     taken, rest = ([doc.text for doc in read_docs(tmp_path / name)] for name in ("taken.spacy", "rest.spacy"))
     assert (len(taken), len(rest)) == (30, 30)
     assert not set(taken) & set(rest)
+
+
+def test_convert_japanese_leaves_out_what_is_no_token(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("sudachipy", reason="takes Sudachi: pip install -e '.[ja]'")
+    lines = [
+        {"text": "織田信長は尾張国で生まれた。", "entities": [[0, 4, "人名"], [5, 8, "地名"]]},
+        {"text": "東京都に住む。", "entities": [[0, 1, "地名"]]},
+    ]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), "utf8")
+    run(datasets, "japanese", path, tmp_path / "a.spacy")
+    docs = list(DocBin().from_disk(tmp_path / "a.spacy").get_docs(spacy.blank("ja").vocab))
+    assert [[(ent.text, ent.label_) for ent in doc.ents] for doc in docs] == [
+        [("織田信長", "人名"), ("尾張国", "地名")],
+        [],
+    ]
+    assert [doc.text for doc in docs] == [line["text"] for line in lines]
+    assert "1 entities are no whole tokens" in capsys.readouterr().out
 
 
 def test_convert_says_what_is_missing(tmp_path: Path) -> None:
