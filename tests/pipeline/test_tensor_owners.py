@@ -178,7 +178,7 @@ def test_both_kinds_of_listeners_in_one_pipeline(tiny_source: str, width: int) -
     nlp = mixed(tiny_source, ORDERS[0], width, "*", frozen=False)
     nlp.add_pipe("ner", config={"model": model_config("ner", listener())})
     nlp.initialize(lambda: examples(nlp))
-    losses, _ = train(nlp, 60)
+    losses, _ = train(nlp, 120)
     assert tags(nlp) == RIGHT
     assert [ents for _, ents, _ in predictions(nlp)] == [ents for _, ents in right_answers(nlp)]
     assert sum(loss["elmo"] for loss in losses) > 0
