@@ -30,7 +30,6 @@ def evaluate(model: LanguageModel, sentences: Sequence[list[str]], ranks: Ranks)
     Returns:
         JSON-ready facts, for the log and beside a model; the same on all ranks.
     """
-    model.bilm.changed()  # by an optimizer, in a way that torch does not always count
     mine = score(model, sentences[ranks.rank :: ranks.size])
     sums = np.sum([totals(one) for one in mine], axis=0) if mine else np.zeros(4)
     perplexity = Perplexity.from_totals(ranks.sum(sums.tolist()))
