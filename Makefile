@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs clean
 
 # Trains on the texts in assets/demo, compares with spaCy's default, and shows what came out. Minutes on two cores.
 demo: .venv/installed
@@ -18,6 +18,10 @@ lint: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+# The site, in docs/_build/html: for reading it needs no network.
+docs: .venv/installed
+	$(BIN)/python -m sphinx -q -W --keep-going docs docs/_build/html
+
 # torch comes first and alone: its pinned build is the small CPU one where an index offers that.
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -27,4 +31,4 @@ lint: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv corpus training metrics packages
+	rm -rf .venv docs/_build corpus training metrics packages

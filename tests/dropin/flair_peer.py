@@ -2,8 +2,8 @@
 
     python flair_peer.py FOLDER
 
-FOLDER has page.py, the lines of docs/migration.md that put our class in AllenNLP's place, and data.json; into it goes
-results.npz. Flair 0.15.1 needs `pip install flair==0.15.1` beside what our package needs.
+FOLDER has page.py, the lines of docs/howto/migrate.md that put our class in AllenNLP's place, and data.json; into it
+goes results.npz. Flair 0.15.1 needs `pip install flair==0.15.1` beside what our package needs.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Flair's own `ELMoEmbeddings` on our `ElmoEmbedder`, as docs/migration.md shows it, where Flair is at hand."""
+"""Flair's own `ELMoEmbeddings` on our `ElmoEmbedder`, as docs/howto/migrate.md shows it, where Flair is at hand."""
 
 import json
 import os
@@ -25,7 +25,7 @@ MODES = {
 def vectors(model: SmallModel, tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
     if not (python := os.environ.get("SPACY_ELMO_FLAIR")):
         pytest.skip("needs Flair 0.15: set SPACY_ELMO_FLAIR to a Python that has it and what our package needs")
-    page = (REPOSITORY / "docs" / "migration.md").read_text("utf8")
+    page = (REPOSITORY / "docs" / "howto" / "migrate.md").read_text("utf8")
     (code,) = (block for block in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL) if "ModuleType" in block)
     folder = tmp_path_factory.mktemp("flair")
     (folder / "page.py").write_text(code, "utf8")

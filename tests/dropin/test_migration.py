@@ -1,4 +1,4 @@
-"""The promises of docs/migration.md that a program can check."""
+"""The promises of docs/howto/migrate.md that a program can check."""
 
 import re
 import shlex
@@ -16,7 +16,7 @@ from tests.conftest import REPOSITORY
 
 from .models import write_model
 
-PAGE_PATH = REPOSITORY / "docs" / "migration.md"
+PAGE_PATH = REPOSITORY / "docs" / "howto" / "migrate.md"
 PAGE = PAGE_PATH.read_text("utf8")
 
 

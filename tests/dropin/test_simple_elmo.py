@@ -137,7 +137,7 @@ def test_means_are_the_peer_s_for_texts_without_padding(elmo: ElmoModel, peer: d
 
 
 def test_what_the_peer_does_that_we_do_not(elmo: ElmoModel, peer: dict[str, Any]) -> None:
-    """The facts behind what docs/migration.md says of it."""
+    """The facts behind what docs/howto/migrate.md says of it."""
     vectors = elmo.get_elmo_vectors(PEER_TEXTS, layers="all")
     # The shorter texts' padding is no zero in layer 0, and is part of their means.
     padding = peer["vectors_all"][0, :, 2:]

@@ -1,0 +1,38 @@
+"""How Sphinx builds the site: `make docs`, with warnings as errors."""
+
+import sys
+from pathlib import Path
+
+from spacy_elmo.about import __version__
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
+project = "spacy-elmo"
+author = "the authors of spacy-elmo"
+copyright = "its authors, MIT"
+version = release = __version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "generated"]
+exclude_patterns = ["_build"]
+
+# Markdown as GitHub shows it too: links between pages are relative paths, and headings have its anchors.
+myst_heading_anchors = 4
+myst_enable_extensions = ["colon_fence"]
+suppress_warnings = ["myst.strikethrough"]
+
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_member_order = "bysource"
+autodoc_inherit_docstrings = False
+napoleon_numpy_docstring = False
+add_module_names = False
+python_maximum_signature_line_length = 100
+
+# The theme's fonts are the system's, and its scripts are in the site: it is read without a network.
+html_theme = "furo"
+html_title = "spacy-elmo"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_sourcelink = False
+html_copy_source = False
+html_theme_options = {"navigation_with_keys": True}
