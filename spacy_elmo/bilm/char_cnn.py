@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from . import characters
-from .char_features import CharFeatures, Linear, call, in_chunks
+from .char_features import DIFFERENTIABLE, CharFeatures, Operations, in_chunks
 from .config import BiLMConfig
 
 
@@ -38,12 +38,12 @@ class CharCNN(CharFeatures):
         """The rows that stand for the begin and the end of a sentence, (2, max_characters)."""
         return characters.boundary_ids(self.config.max_characters)
 
-    def forward(self, ids: Tensor, linear: Linear = call) -> Tensor:
+    def forward(self, ids: Tensor, operations: Operations = DIFFERENTIABLE) -> Tensor:
         weight = self.projection.weight
         if len(ids) == 0:
             return weight.new_zeros(0, self.config.projection_dim)
-        compute = partial(self._words, linear=linear)
+        compute = partial(self._words, operations=operations)
         return in_chunks(ids, self.lengths(ids), self.config.n_filters, compute).to(weight.dtype)
 
-    def _words(self, ids: Tensor, linear: Linear) -> Tensor:
-        return linear(self.projection, self.features(ids, linear))
+    def _words(self, ids: Tensor, operations: Operations) -> Tensor:
+        return operations.linear(self.projection, self.features(ids, operations))

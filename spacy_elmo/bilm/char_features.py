@@ -1,6 +1,7 @@
 """Characters of words to features: convolutions, max over positions, highway layers (Kim et al. 2016)."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -14,14 +15,34 @@ GPU_WORKING_BYTES = 256 * 2**20
 
 _ACTIVATION = {"relu": torch.relu, "tanh": torch.tanh}
 
-# Computes a linear layer. Inference has faster ways than the layer itself.
-Linear = Callable[[nn.Linear, Tensor], Tensor]
-
 
 def call(layer: nn.Module, x: Tensor) -> Tensor:
     """The layer itself."""
     y: Tensor = layer(x)
     return y
+
+
+def convolve(features: "CharFeatures", ids: Tensor) -> Tensor:
+    """The layers themselves: embedding, convolutions, maximum over positions."""
+    characters = features.embedding(ids).transpose(1, 2)
+    # Of several equal positions `max` gives the gradient to one, much faster than `amax` shares it out.
+    return torch.cat([conv(characters).max(dim=2).values for conv in features.convolutions], dim=1)
+
+
+@dataclass(frozen=True)
+class Operations:
+    """How the parts of a word encoder are computed. Inference has faster ways than the layers themselves.
+
+    Attributes:
+        linear: A linear layer.
+        convolve: Character ids (n_words, n_characters) to the greatest value of each filter, (n_words, n_filters).
+    """
+
+    linear: Callable[[nn.Linear, Tensor], Tensor] = call
+    convolve: Callable[["CharFeatures", Tensor], Tensor] = convolve
+
+
+DIFFERENTIABLE = Operations()
 
 
 def new_embedding(n_rows: int, dim: int, untrained: int) -> nn.Embedding:
@@ -44,7 +65,8 @@ class Highway(nn.Module):
         self.transform = nn.Linear(dim, dim, dtype=torch.float32)
         self.carry = nn.Linear(dim, dim, dtype=torch.float32)
 
-    def forward(self, x: Tensor, linear: Linear = call) -> Tensor:
+    def forward(self, x: Tensor, operations: Operations = DIFFERENTIABLE) -> Tensor:
+        linear = operations.linear
         return torch.lerp(x, torch.relu(linear(self.transform, x)), torch.sigmoid(linear(self.carry, x)))
 
 
@@ -67,29 +89,24 @@ class CharFeatures(nn.Module):
         )
         self.highways = nn.ModuleList(Highway(config.n_filters) for _ in range(config.n_highway))
 
-    def features(self, ids: Tensor, linear: Linear) -> Tensor:
+    def features(self, ids: Tensor, operations: Operations) -> Tensor:
         """(n_words, max_characters) int64 -> (n_words, n_filters).
 
         The large products of the highways gain by many words, and take little memory for each.
         """
         widest = max(self.config.char_dim, *(count for _, count in self.config.filters))
         chunks = ids.split(chunk_size(self.config.max_characters * widest, ids.device))
-        features = torch.cat([self._convolved(chunk) for chunk in chunks])
+        maxima = [operations.convolve(self, self._without_idle_padding(chunk)) for chunk in chunks]
+        # The maximum commutes with the activation, which is monotonic; bilm-tf takes the maximum first.
+        features = _ACTIVATION[self.config.activation](torch.cat(maxima))
         for highway in self.highways:
-            features = highway(features, linear)
+            features = highway(features, operations)
         return features
 
     def lengths(self, ids: Tensor) -> Tensor:
         """The characters of each word, its marks included, (n_words,)."""
         places = torch.arange(1, ids.shape[1] + 1, device=ids.device)
         return ((ids != self.padding) * places).amax(dim=1)
-
-    def _convolved(self, ids: Tensor) -> Tensor:
-        characters = self.embedding(self._without_idle_padding(ids)).transpose(1, 2)
-        activation = _ACTIVATION[self.config.activation]
-        # The maximum commutes with the activation, which is monotonic; bilm-tf takes the maximum first. Of several
-        # equal positions `max` gives the gradient to one, much faster than `amax` shares it out.
-        return torch.cat([activation(conv(characters).max(dim=2).values) for conv in self.convolutions], dim=1)
 
     def _without_idle_padding(self, ids: Tensor) -> Tensor:
         """Cut the padding that no maximum depends on.

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from .char_features import CharFeatures, Linear, call, in_chunks, new_embedding
+from .char_features import DIFFERENTIABLE, CharFeatures, Operations, in_chunks, new_embedding
 from .config import BiLMConfig, LexiconConfig
 from .lexicon import PADDING, Lexicon
 
@@ -46,21 +46,21 @@ class LexiconEncoder(nn.Module):
         """The rows that stand for the begin and the end of a sentence, (2, n)."""
         return self.lexicon.boundary_ids(self.config.max_characters)
 
-    def forward(self, ids: Tensor, linear: Linear = call) -> Tensor:
+    def forward(self, ids: Tensor, operations: Operations = DIFFERENTIABLE) -> Tensor:
         weight = self.projection.weight
         if len(ids) == 0:
             return weight.new_zeros(0, self.config.projection_dim)
         lengths = ids[:, 0] if self.characters is None else self.characters.lengths(self._spelling(ids))
-        compute = partial(self._vectors, linear=linear)
+        compute = partial(self._vectors, operations=operations)
         return in_chunks(ids, lengths, self.config.feature_dim, compute).to(weight.dtype)
 
-    def _vectors(self, ids: Tensor, linear: Linear) -> Tensor:
+    def _vectors(self, ids: Tensor, operations: Operations) -> Tensor:
         parts = []
         if self.words is not None:
             parts.append(self.words(ids[:, 0]))
         if self.characters is not None:
-            parts.append(self.characters.features(self._spelling(ids), linear))
-        return linear(self.projection, torch.cat(parts, dim=1))
+            parts.append(self.characters.features(self._spelling(ids), operations))
+        return operations.linear(self.projection, torch.cat(parts, dim=1))
 
     def _spelling(self, ids: Tensor) -> Tensor:
         """The characters' part of the rows."""

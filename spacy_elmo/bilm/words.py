@@ -28,8 +28,8 @@ class Numbering(Protocol):
 class WordEncoder(Numbering, Protocol):
     """What makes vectors of words."""
 
-    def __call__(self, ids: Tensor, linear: Any = ...) -> Tensor:
-        """(n_words, n) int64 to (n_words, projection_dim). linear: see `char_features.Linear`."""
+    def __call__(self, ids: Tensor, operations: Any = ...) -> Tensor:
+        """(n_words, n) int64 to (n_words, projection_dim). operations: see `char_features.Operations`."""
 
 
 @dataclass(frozen=True)

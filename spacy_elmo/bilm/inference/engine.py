@@ -3,7 +3,8 @@
 What makes it fast, in the order of the data's way:
 
 - Sentences are sorted by length and packed, a batch of many rows a time: products are wide, and nothing is padding.
-- The word encoder sees each distinct word of a batch once, and not at all while its vector is kept from earlier ones.
+- The word encoder sees each distinct word of a batch once, and not at all while its vector is kept from earlier ones;
+  its convolutions are sums of table rows (see `char_tables`).
 - A sentence alone starts where its boundary mark leaves the LSTMs, which is always the same state and computed once;
   and the mark at its other end is read by nobody. So no step is spent on boundaries.
 - The two directions have nothing to do with each other, and run side by side (see `parallel`).
@@ -25,12 +26,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from ..char_features import call
+from ..char_features import CharFeatures, Operations, call, convolve
 from ..config import BiLMConfig
 from ..packing import Packing
 from ..stack import Stacks
 from ..state import BiLMState
 from ..words import BOUNDARIES, Ids, WordEncoder, WordTypes
+from .char_tables import CharTables
 from .lstm import InferenceLSTM
 from .parallel import both, in_turn, safe_after_fork
 from .products import MANY_ROWS, FixedWeight, kind
@@ -88,6 +90,7 @@ class Engine:
             self._lstms = tuple([InferenceLSTM(lstm, precision) for lstm in stack] for stack in stacks)
             self._words = WordTable(config.projection_dim)
         self._linears: dict[int, FixedWeight] = {}
+        self._tables: CharTables | None = None
         self._starts: dict[str, BiLMState] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -221,9 +224,10 @@ class Engine:
     def _encode(self, ids: Ids) -> Tensor:
         """(n_words, projection_dim), by the word encoder."""
         vectors = torch.empty(len(ids), self.config.projection_dim, dtype=torch.float32, device=self.device)
+        operations = Operations(self._linear, self._convolve)  # not kept: it holds the engine
 
         def run(part: slice) -> None:
-            vectors[part] = self._encoder(torch.from_numpy(ids[part]).to(self.device), linear=self._linear)
+            vectors[part] = self._encoder(torch.from_numpy(ids[part]).to(self.device), operations)
 
         if len(ids) < FEW_WORDS or self.device.type != "cpu":
             run(slice(None))
@@ -237,6 +241,13 @@ class Engine:
         if id(layer) not in self._linears:
             self._linears[id(layer)] = FixedWeight(layer.weight, "float32")
         return self._linears[id(layer)].product(MANY_ROWS)(x, layer.bias)
+
+    def _convolve(self, features: CharFeatures, ids: Tensor) -> Tensor:
+        if self.device.type != "cpu" or not CharTables.suit(features):
+            return convolve(features, ids)
+        if self._tables is None:
+            self._tables = CharTables(features)
+        return self._tables(ids)
 
 
 def batches(lengths: Sequence[int]) -> Iterator[list[int]]:

@@ -13,6 +13,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from . import processor
+
 PRECISIONS = ("float32", "bfloat16")
 
 # From x (n_rows, n_inputs) and an addend (n_outputs,) or (n_rows, n_outputs), which may be overwritten, or none, to
@@ -33,15 +35,21 @@ def layout(weight: Tensor, precision: str, n_rows: int) -> str:
 
 
 def _exact_layout(weight: Tensor, n_rows: int) -> str:
-    """The fastest for weights that have to come from memory each time, as those of a step do.
+    """The fastest by what `python -m bench.products` found on AMD Zen 3 and 5 and on Intel with AVX-512 and AMX.
 
-    The layers before and after have pushed them out of the caches. Found on an AMD Zen 3 (bench/products.py).
+    - Intel with AVX-512: MKL on a transposed copy while the weight stays in the second-level cache, and for one row.
+    - Others, one row: as much work as reading the weight, which MKL does best along its longer side.
+    - More rows: oneDNN's blocks, where there is AVX-512. With AVX2 alone they gain in steps of wide weights only.
     """
     n_outputs, n_inputs = weight.shape
-    wide, rows = n_outputs > n_inputs, kind(n_rows)
-    if rows != "one" and _has_packing(torch.float32) and (_has_avx512() or (wide and rows == "few")):
+    wide, rows, here = n_outputs > n_inputs, kind(n_rows), processor.here()
+    if here.avx512 and here.vendor == "GenuineIntel" and (rows == "one" or 4 * weight.numel() <= here.l2_bytes):
+        return "copy"
+    if rows == "one":
+        return "copy" if wide else "view"
+    if _has_packing(torch.float32) and (here.avx512 or (wide and rows == "few")):
         return "packed"
-    return "copy" if wide and rows == "one" else "view"
+    return "view"
 
 
 def kind(n_rows: int) -> str:
@@ -116,11 +124,6 @@ LAYOUTS: dict[str, Callable[[Tensor], Product]] = {
     "packed": Packed,
     "bfloat16": Half,
 }
-
-
-@cache
-def _has_avx512() -> bool:
-    return torch.backends.cpu.get_cpu_capability().startswith("AVX512")
 
 
 @cache

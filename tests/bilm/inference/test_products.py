@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from spacy_elmo.bilm.inference import products
+from spacy_elmo.bilm.inference import processor, products
+from spacy_elmo.bilm.inference.processor import Processor
 from spacy_elmo.bilm.inference.products import MANY_ROWS, FixedWeight, Half, Packed, Plain, Product
 
 # Factors are near 1 and at most 40 are summed: more than ten times what float32 rounding makes of them.
@@ -125,12 +126,21 @@ def test_a_product_needs_no_gradient() -> None:
             assert not product(torch.ones(4, 3), torch.ones(2)).requires_grad
 
 
-@pytest.mark.parametrize("avx512", [False, True])
+PROCESSORS = {
+    "AVX2": Processor("AuthenticAMD", "Zen 3", avx512=False, l2_bytes=512 * 2**10),
+    "AMD with AVX-512": Processor("AuthenticAMD", "Zen 5", avx512=True, l2_bytes=2**20),
+    "Intel with AVX-512": Processor("GenuineIntel", "Xeon", avx512=True, l2_bytes=2**21),
+    "Intel, weights larger than its cache": Processor("GenuineIntel", "Xeon", avx512=True, l2_bytes=2**8),
+    "one that does not tell": Processor("", "", avx512=False, l2_bytes=2**19),
+}
+
+
+@pytest.mark.parametrize("kind", PROCESSORS)
 @pytest.mark.parametrize("packing", [False, True])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(n_inputs=sizes, n_outputs=sizes, addend_dim=addend_dims, n_rows=row_counts, seed=seeds, strided=st.booleans())
 def test_what_a_product_is_made_for_does_not_change_its_numbers(
-    avx512: bool,
+    kind: str,
     packing: bool,
     n_inputs: int,
     n_outputs: int,
@@ -144,7 +154,7 @@ def test_what_a_product_is_made_for_does_not_change_its_numbers(
     packing = packing and has_packing()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(products, "_has_packing", lambda dtype: packing and dtype == torch.float32)
-        patch.setattr(products, "_has_avx512", lambda: avx512)
+        patch.setattr(processor, "here", lambda: PROCESSORS[kind])
         for made_for in ROW_COUNTS:
             product = FixedWeight(case.weight, "float32").product(made_for)
             assert packing or isinstance(product, Plain)
@@ -158,7 +168,9 @@ def layout(product: Product) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("shape", [(40, 5), (5, 40), (40, 40)])
-def test_rows_of_one_kind_get_one_layout(shape: tuple[int, int]) -> None:
+@pytest.mark.parametrize("kind", PROCESSORS)
+def test_rows_of_one_kind_get_one_layout(monkeypatch: pytest.MonkeyPatch, kind: str, shape: tuple[int, int]) -> None:
+    monkeypatch.setattr(processor, "here", lambda: PROCESSORS[kind])
     layouts: dict[str, set[tuple[object, ...]]] = {}
     for n_rows in range(1, 2 * MANY_ROWS):
         product = FixedWeight(torch.zeros(shape), "float32").product(n_rows)
@@ -171,9 +183,26 @@ def test_both_layouts_are_in_use() -> None:
     """The weight as it stands and turned round; else the tests above would see one of them alone."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(products, "_has_packing", lambda dtype: False)
+        patch.setattr(processor, "here", lambda: PROCESSORS["AVX2"])
         weights = [torch.zeros(40, 5), torch.zeros(5, 40)]
         found = [FixedWeight(weight, "float32").product(n_rows) for weight in weights for n_rows in (1, 9)]
     assert {product._transposed.is_contiguous() for product in found if isinstance(product, Plain)} == {False, True}
+
+
+# What bench/products.py found: the fastest for steps of the embedded and of the "original" model, by processor.
+FASTEST = {
+    "AVX2": {(2048, 128): "packed", (128, 512): "view", (16384, 512): "packed"},
+    "AMD with AVX-512": {(2048, 128): "packed", (128, 512): "packed", (16384, 512): "packed"},
+    "Intel with AVX-512": {(2048, 128): "copy", (128, 512): "copy", (16384, 512): "packed"},
+}
+
+
+@pytest.mark.parametrize("kind", FASTEST)
+def test_each_processor_gets_what_is_fastest_on_it(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setattr(processor, "here", lambda: PROCESSORS[kind])
+    monkeypatch.setattr(products, "_has_packing", lambda dtype: True)
+    found = {shape: products.layout(torch.empty(shape), "float32", 11) for shape in FASTEST[kind]}
+    assert found == FASTEST[kind]
 
 
 @pytest.fixture
@@ -198,7 +227,7 @@ def raising(error: Exception) -> Callable[..., Tensor]:
 @pytest.mark.parametrize("attribute", ["__init__", "__call__"])
 def test_a_packing_that_fails_is_not_used(monkeypatch: pytest.MonkeyPatch, attribute: str, error: Exception) -> None:
     monkeypatch.setattr(Packed, attribute, raising(error))
-    monkeypatch.setattr(products, "_has_avx512", lambda: True)
+    monkeypatch.setattr(processor, "here", lambda: PROCESSORS["AMD with AVX-512"])
     for dtype in (torch.float32, torch.bfloat16):
         assert not products._has_packing(dtype)
     case = Case(5, 7, 30, 2)
