@@ -10,12 +10,13 @@ import typer
 from spacy.cli._util import app
 
 from ..about import __version__
-from . import configs, convert, download, info, package, perplexity, pretrain
+from . import configs, convert, download, info, init_config, package, perplexity, pretrain
 
-HELP = """ELMo: train biLMs from texts, judge them, look into them, convert them, make packages of them.
+HELP = """ELMo: configs for spaCy, and biLMs: train them, judge them, look into them, convert them, make packages of them.
 
 \b
 Examples:
+  python -m spacy elmo init-config ner.cfg --lang en --pipeline ner
   python -m spacy elmo pretrain configs/pretrain_sm.cfg --output OUT --paths.train texts/
   python -m spacy elmo perplexity OUT/model-best heldout.txt
   python -m spacy elmo info en_elmo_sm
@@ -48,5 +49,6 @@ elmo_cli.command("convert")(convert.convert)
 elmo_cli.command("package")(package.package)
 elmo_cli.command("pretrain", context_settings=pretrain.CONTEXT)(pretrain.pretrain)
 elmo_cli.command("perplexity")(perplexity.perplexity)
+elmo_cli.command("init-config")(init_config.init_config)
 elmo_cli.command("configs")(configs.configs)
 app.add_typer(elmo_cli)

@@ -1,0 +1,110 @@
+"""`python -m spacy elmo init-config`: a training config of spaCy's components on ELMo vectors."""
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from wasabi import msg
+
+from .failing import failing
+
+
+class Optimize(str, Enum):
+    """What a config should be good at, as spaCy calls it."""
+
+    efficiency = "efficiency"
+    accuracy = "accuracy"
+
+
+class Encoder(str, Enum):
+    """What stands between ELMo vectors and a component."""
+
+    window = "window"
+    bilstm = "bilstm"
+
+
+def init_config(
+    output_file: Annotated[
+        Path,
+        typer.Argument(metavar="OUT", help="The config file to write, or - for stdout", show_default=False),
+    ],
+    lang: Annotated[str, typer.Option("--lang", "-l", help="Two-letter code of the language")] = "en",
+    pipeline: Annotated[
+        str,
+        typer.Option("--pipeline", "-p", help="Comma-separated names of components, without 'elmo'"),
+    ] = "tagger,parser,ner",
+    optimize: Annotated[
+        Optimize,
+        typer.Option("--optimize", "-o", help="Small and fast, or better: then hashed features stand beside ELMo"),
+    ] = Optimize.efficiency,
+    source: Annotated[
+        str | None,
+        typer.Option("--source", help="The biLM: a name or path; by default the one that comes for the language"),
+    ] = None,
+    vectors: Annotated[
+        str | None,
+        typer.Option("--vectors", help="Static word vectors beside ELMo: a pipeline or package that has some"),
+    ] = None,
+    transformer: Annotated[
+        str | None,
+        typer.Option("--transformer", help="A transformer beside ELMo, not trained: a name or path"),
+    ] = None,
+    encoder: Annotated[
+        Encoder, typer.Option("--encoder", help="What each component learns the task with")
+    ] = Encoder.window,
+    at_output: Annotated[
+        bool, typer.Option("--at-output", help="ELMo vectors at the encoder's output, too (the paper's section 3.2)")
+    ] = False,
+    frozen: Annotated[
+        bool, typer.Option("--frozen/--finetune", help="Whether the biLM stays, or is trained along")
+    ] = True,
+    baseline: Annotated[
+        bool, typer.Option("--baseline", help="spaCy's default in place of ELMo: what to compare with")
+    ] = False,
+    gpu: Annotated[bool, typer.Option("--gpu", "-G", help="Whether it is to be trained on a GPU")] = False,
+    force_overwrite: Annotated[
+        bool, typer.Option("--force", "-F", help="Replace a file that stands there already")
+    ] = False,
+) -> None:
+    """Write a training config for components on ELMo vectors, complete, with comments on what to change.
+
+    As `spacy init config` does without ELMo, with its options. The components: tagger, morphologizer,
+    trainable_lemmatizer, parser, senter, ner, spancat, spancat_singlelabel, span_finder, textcat, textcat_multilabel,
+    entity_linker; others, such as sentencizer, are taken with their own settings.
+
+    \b
+    Examples:
+      python -m spacy elmo init-config ner.cfg --lang en --pipeline ner
+      python -m spacy elmo init-config config.cfg --lang ja --pipeline ner,textcat --optimize accuracy
+      python -m spacy elmo init-config config.cfg --pipeline textcat --vectors en_core_web_md
+      python -m spacy elmo init-config config.cfg --lang da --pipeline tagger,parser --source manylangs-da
+    """
+    is_stdout = str(output_file) == "-"
+    if not is_stdout and output_file.exists() and not force_overwrite:
+        msg.fail(f"{output_file} is there already. To replace it, add --force.", exits=1)
+    with failing():
+        from .. import recipes
+        from ..disk import write_whole
+
+        recipe = recipes.Recipe(
+            lang=lang,
+            pipeline=tuple(name.strip() for name in pipeline.split(",")),
+            optimize=optimize.value,
+            source=source,
+            vectors=vectors,
+            transformer=transformer,
+            encoder=encoder.value,
+            at_output=at_output,
+            frozen=frozen,
+            baseline=baseline,
+            gpu=gpu,
+        )
+        text = recipes.as_text(recipe, str(output_file))
+        if is_stdout:
+            print(text, end="")
+            return
+        write_whole(output_file, text.encode())
+    msg.good(f"Saved config {output_file}")
+    msg.text("Add your data, and train:")
+    print(recipes.train_command(recipe, str(output_file)))

@@ -1,0 +1,167 @@
+"""A training config from a few choices, complete as `spacy init config` makes it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from spacy import blank
+from spacy.language import Language
+from spacy.util import load_model_from_config
+from thinc.api import Config
+
+from ..checkpoints import embedded_for
+from . import choices
+from .choices import COMPONENTS, Settings
+from .errors import RecipeError
+from .tok2vec import tok2vec
+
+TRANSFORMER: Settings = {
+    "factory": "transformer",
+    "model": {
+        "@architectures": "spacy-transformers.TransformerModel.v3",
+        "tokenizer_config": {"use_fast": True},
+        "get_spans": {"@span_getters": "spacy-transformers.strided_spans.v1", "window": 128, "stride": 96},
+    },
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a training config is to be of. Its attributes are the options of `python -m spacy elmo init-config`.
+
+    Attributes:
+        lang: The language, a code of spaCy's.
+        pipeline: The components that read ELMo, in their order; any other factory is taken with its own settings.
+        optimize: "efficiency" or "accuracy", see `choices.READINGS`.
+        source: The biLM, see `load_bilm`; by default the one that comes with the package for the language.
+        vectors: A pipeline or package with static vectors, which then stand beside ELMo.
+        transformer: A transformer's name or path, which then stands beside ELMo and is not trained.
+        encoder: A name in `choices.ENCODERS`.
+        at_output: Whether ELMo vectors also stand beside the encoder's output.
+        frozen: Whether the biLM only gives features.
+        baseline: Whether spaCy's default tok2vec takes the place of ELMo: what to compare with.
+        gpu: Whether it is to be trained on a GPU.
+    """
+
+    lang: str = "en"
+    pipeline: tuple[str, ...] = ("tagger", "parser", "ner")
+    optimize: str = "efficiency"
+    source: str | None = None
+    vectors: str | None = None
+    transformer: str | None = None
+    encoder: str = "window"
+    at_output: bool = False
+    frozen: bool = True
+    baseline: bool = False
+    gpu: bool = False
+
+    @property
+    def readers(self) -> list[str]:
+        """The components that read ELMo vectors, or a baseline's."""
+        return [name for name in self.pipeline if name in COMPONENTS]
+
+    def reading(self, name: str) -> choices.Reading:
+        """How a component reads."""
+        readings = choices.READINGS[self.optimize]
+        return readings.get(name, readings["*"])
+
+    def config(self) -> Config:
+        """The config, with every setting that there is.
+
+        Raises:
+            RecipeError: There is no such language or component, or none that reads ELMo.
+            CheckpointError: No biLM was named, and none of this language comes with the package.
+        """
+        if not self.readers:
+            raise RecipeError(f"No component in the pipeline reads ELMo. Give one or more of {', '.join(COMPONENTS)}.")
+        try:
+            nlp = blank(self.lang)
+        except ImportError as error:  # no such language, or its tokenizer takes a package
+            raise RecipeError(f"spaCy has no language {self.lang!r} here: {error}") from None
+        for name in self.pipeline:
+            if not nlp.has_factory(name):
+                raise RecipeError(f"spaCy has no component {name!r}. Those that read ELMo: {', '.join(COMPONENTS)}.")
+        if self.transformer is not None and not nlp.has_factory("transformer"):
+            raise RecipeError("A transformer takes spacy-transformers: pip install 'spacy-elmo[transformers]'.")
+        return load_model_from_config(Config(self._base()), auto_fill=True).config
+
+    def _base(self) -> Settings:
+        """What differs from spaCy's defaults."""
+        components = self._components()
+        frozen = [name for name in components if name == "transformer"]
+        # What readers find in prediction, such as sentences, they are to find in training.
+        before = list(components)[: list(components).index(self.readers[0])]
+        annotating = [name for name in before if name not in ("elmo", "tok2vec")]
+        return {
+            "paths": {"train": None, "dev": None, "vectors": self.vectors, **self._paths()},
+            "system": {"gpu_allocator": "pytorch" if self.gpu else None, "seed": 0},
+            "nlp": {"lang": self.lang, "pipeline": list(components), "batch_size": choices.BATCH_SIZE},
+            "components": components,
+            "corpora": {part: _corpus(part) for part in ("train", "dev")},
+            "training": {
+                **choices.TRAINING,
+                "frozen_components": frozen,
+                "annotating_components": annotating,
+                "batcher": choices.BATCHER,
+                "optimizer": self._optimizer(),
+            },
+            "initialize": {"vectors": "${paths.vectors}", "components": self._initialized()},
+        }
+
+    def _components(self) -> dict[str, Settings]:
+        found: dict[str, Settings] = {}
+        for name in self.pipeline:
+            if name in COMPONENTS and not set(found) & {"elmo", "tok2vec"}:
+                found |= self._upstreams()
+            found[name] = self._reader(name) if name in COMPONENTS else {"factory": name}
+        return found
+
+    def _upstreams(self) -> dict[str, Settings]:
+        """What computes vectors for the components that come."""
+        if self.baseline:
+            embed = {**choices.BASELINE["embed"], "include_static_vectors": self.vectors is not None}
+            return {"tok2vec": {"factory": "tok2vec", "model": {**choices.BASELINE, "embed": embed}}}
+        source = self.source or embedded_for(self.lang)
+        model = {"@architectures": "spacy-elmo.ElmoModel.v1", "source": source}
+        found: dict[str, Settings] = {"elmo": {"factory": "elmo", "frozen": self.frozen, "model": model}}
+        if self.transformer is not None:
+            found["transformer"] = merged(TRANSFORMER, {"model": {"name": self.transformer}})
+        return found
+
+    def _reader(self, name: str) -> Settings:
+        """A component as its factory makes it, with another tok2vec."""
+        default: Any = Language.get_factory_meta(name).default_config
+        settings = merged({"factory": name, **default}, choices.HEADS.get(name, {}))
+        return {**settings, "model": {**settings["model"], "tok2vec": self._tok2vec(name)}}
+
+    def _tok2vec(self, name: str) -> Settings:
+        if self.baseline:
+            width = "${components.tok2vec.model.encode.width}"
+            return {"@architectures": "spacy.Tok2VecListener.v1", "width": width, "upstream": "tok2vec"}
+        beside = {"vectors": self.vectors is not None, "transformer": self.transformer is not None}
+        return tok2vec(name, self.reading(name), self.encoder, at_output=self.at_output, **beside)
+
+    def _optimizer(self) -> Settings:
+        if self.baseline:
+            return choices.BASELINE_OPTIMIZER
+        return choices.OPTIMIZER if self.frozen else choices.FINETUNE_OPTIMIZER
+
+    def _paths(self) -> Settings:
+        return {"kb": "kb"} if "entity_linker" in self.pipeline else {}
+
+    def _initialized(self) -> Settings:
+        """What a component is to be given before training."""
+        loader = {"@misc": "spacy.KBFromFile.v1", "kb_path": "${paths.kb}"}
+        return {"entity_linker": {"kb_loader": loader}} if "entity_linker" in self.pipeline else {}
+
+
+def merged(base: Settings, updates: Settings) -> Settings:
+    """A dict of dicts with other values."""
+    found = {**base, **updates}
+    for key in base.keys() & updates.keys():
+        if isinstance(base[key], dict):
+            found[key] = merged(base[key], updates[key])
+    return found
+
+
+def _corpus(part: str) -> Settings:
+    return {"@readers": "spacy.Corpus.v1", "path": f"${{paths.{part}}}"}

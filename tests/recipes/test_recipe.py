@@ -1,0 +1,169 @@
+"""Training configs by command: those that are shipped, and what options change."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from spacy.util import load_config, load_config_from_str, load_model_from_config
+from thinc.api import Config
+from typer.testing import CliRunner
+
+from experiments.configs import command_of
+from spacy_elmo.cli import elmo_cli
+from spacy_elmo.recipes import COMPONENTS, Recipe, RecipeError, as_text
+
+from ..conftest import REPOSITORY
+
+CONFIGS = REPOSITORY / "configs"
+SHIPPED = sorted(path.name for path in CONFIGS.glob("*.cfg") if "pretrain" not in path.name)
+
+
+def init_config(*words: str) -> tuple[int, str]:
+    """Run `python -m spacy elmo init-config WORDS` and give its exit code, and what it printed."""
+    result = CliRunner().invoke(elmo_cli, ["init-config", *words])
+    return result.exit_code, result.output
+
+
+def made(*words: str) -> Config:
+    code, text = init_config("-", *words)
+    assert code == 0, text
+    return load_config_from_str(text)
+
+
+def tok2vec_of(config: Config, component: str) -> dict[str, Any]:
+    found: dict[str, Any] = config["components"][component]["model"]["tok2vec"]
+    return found
+
+
+def nodes(settings: Any) -> list[str]:
+    """The names of all architectures and layers in a part of a config."""
+    if not isinstance(settings, dict):
+        return []
+    own = [value for key, value in settings.items() if key in ("@architectures", "@layers")]
+    return [*own, *(name for value in settings.values() for name in nodes(value))]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_config_is_what_its_command_makes(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`python -m experiments.configs` makes them so."""
+    if name.endswith("_ja.cfg"):
+        pytest.importorskip("sudachipy", reason="takes Sudachi: pip install -e '.[ja]'")
+    command = command_of(CONFIGS / name)
+    assert command is not None
+    assert command[:4] == ["-m", "spacy", "elmo", "init-config"]
+    monkeypatch.chdir(tmp_path)
+    code, output = init_config(*command[4:])
+    assert code == 0, output
+    assert (tmp_path / "configs" / name).read_text("utf8") == (CONFIGS / name).read_text("utf8")
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_config_is_complete(name: str) -> None:
+    """spaCy has nothing to add, so that what a reader sees is all there is."""
+    config = load_config(CONFIGS / name)
+    assert load_model_from_config(config, auto_fill=True).config == config
+
+
+def test_a_pipeline_of_all_components() -> None:
+    config = made("--pipeline", ",".join(["sentencizer", *COMPONENTS]), "--lang", "en")
+    assert config["nlp"]["pipeline"] == ["sentencizer", "elmo", *COMPONENTS]
+    assert config["training"]["annotating_components"] == ["sentencizer"]
+    for component in COMPONENTS:
+        assert "spacy-elmo.ElmoListener.v1" in nodes(tok2vec_of(config, component)), component
+    assert config["initialize"]["components"]["entity_linker"]["kb_loader"]["kb_path"] == "${paths.kb}"
+
+
+def test_accuracy_reads_hashed_features_too() -> None:
+    small, large = (tok2vec_of(made("-p", "ner", "-o", which), "ner") for which in ("efficiency", "accuracy"))
+    assert "spacy.MultiHashEmbed.v2" not in nodes(small)
+    assert "spacy.MultiHashEmbed.v2" in nodes(large)
+
+
+def test_vectors_and_a_transformer_stand_beside() -> None:
+    config = made("-p", "ner", "--vectors", "vectors/en", "--transformer", "a/transformer")
+    assert config["paths"]["vectors"] == "vectors/en"
+    assert config["nlp"]["pipeline"] == ["elmo", "transformer", "ner"]
+    assert config["components"]["transformer"]["model"]["name"] == "a/transformer"
+    assert config["training"]["frozen_components"] == ["transformer"]
+    assert config["training"]["annotating_components"] == ["transformer"]
+    found = nodes(tok2vec_of(config, "ner"))
+    assert {"spacy.StaticVectors.v2", "spacy-transformers.TransformerListener.v1"} < set(found)
+
+
+def test_vectors_stand_beside_pooled_ones_too() -> None:
+    assert "spacy.StaticVectors.v2" in nodes(tok2vec_of(made("-p", "textcat", "--vectors", "v"), "textcat"))
+
+
+def test_at_output_has_two_listeners_with_a_mix_each() -> None:
+    found = nodes(tok2vec_of(made("-p", "ner", "--at-output", "--encoder", "bilstm"), "ner"))
+    assert found.count("spacy-elmo.ElmoListener.v1") == 2
+    assert "spacy.TorchBiLSTMEncoder.v1" in found
+
+
+def test_finetune_trains_the_bilm_at_a_smaller_rate() -> None:
+    frozen, trained = made("-p", "ner", "--frozen"), made("-p", "ner", "--finetune")
+    assert frozen["components"]["elmo"]["frozen"]
+    assert not trained["components"]["elmo"]["frozen"]
+    rates = [config["training"]["optimizer"]["learn_rate"] for config in (frozen, trained)]
+    assert rates[1] < rates[0]
+
+
+def test_gpu_asks_for_torchs_memory() -> None:
+    assert made("-p", "ner", "--gpu")["system"]["gpu_allocator"] == "pytorch"
+    assert made("-p", "ner")["system"]["gpu_allocator"] is None
+
+
+def test_a_baseline_has_no_elmo() -> None:
+    config = made("-p", "ner,textcat", "--baseline")
+    assert config["nlp"]["pipeline"] == ["tok2vec", "ner", "textcat"]
+    assert not any("elmo" in name.lower() for name in nodes(config["components"]))
+
+
+def test_a_language_has_the_model_that_comes_with_it() -> None:
+    assert made("-p", "ner")["components"]["elmo"]["model"]["source"] == "en_elmo_sm"
+    assert made("-p", "ner", "-l", "da", "--source", "x")["components"]["elmo"]["model"]["source"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["-p", "nre"], "No component in the pipeline reads ELMo"),
+        (["-p", "ner,nowhere"], "spaCy has no component 'nowhere'"),
+        (["-p", "ner", "-l", "qq"], "spaCy has no language 'qq'"),
+        (["-p", "ner", "-l", "da"], "no model for the language 'da'"),
+        (["-p", "sentencizer"], "No component in the pipeline reads ELMo"),
+    ],
+)
+def test_what_cannot_be_made_is_said(words: list[str], message: str) -> None:
+    code, output = init_config("-", *words)
+    assert code == 1
+    assert message in " ".join(output.split())
+
+
+def test_a_file_is_replaced_only_on_demand(tmp_path: Path) -> None:
+    config = tmp_path / "config.cfg"
+    assert init_config(str(config), "-p", "ner")[0] == 0
+    config.write_text("mine", "utf8")
+    code, output = init_config(str(config), "-p", "ner")
+    assert code == 1
+    assert "--force" in output
+    assert config.read_text("utf8") == "mine"
+    code, output = init_config(str(config), "-p", "ner", "--force")
+    assert code == 0
+    assert f"python -m spacy train {config}" in output.replace("\n", " ")
+    assert config.read_text("utf8").startswith("# Named entities")
+
+
+def test_comments_say_what_to_change() -> None:
+    lines = as_text(Recipe(pipeline=("ner", "tagger")), "my config.cfg").splitlines()
+    assert lines[0] == "# Named entities and fine-grained parts of speech on frozen ELMo vectors."
+    assert "'my config.cfg'" in lines[2]
+    comments = [lines[i + 1].partition(" =")[0] for i, line in enumerate(lines) if line.startswith("# ") and i > 6]
+    assert {"train", "frozen", "source", "learn_rate", "start"} < set(comments)
+    assert len(comments) == len(set(comments))
+
+
+def test_a_recipe_in_python() -> None:
+    assert Recipe(pipeline=("textcat",)).config()["nlp"]["pipeline"] == ["elmo", "textcat"]
+    with pytest.raises(RecipeError, match="reads ELMo"):
+        Recipe(pipeline=()).config()

@@ -1,0 +1,106 @@
+"""Every shipped training config, and one of every component, trains, saves, loads, and finds what it should."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+import spacy
+from spacy.cli.train import train
+from spacy.language import Language
+from spacy.training import Corpus
+
+from spacy_elmo import load_bilm
+from spacy_elmo.layers.encoder import bilm_shim
+from spacy_elmo.pipeline import Elmo
+from spacy_elmo.recipes import COMPONENTS, Recipe, as_text
+
+from ..conftest import REPOSITORY
+from . import corpus
+
+SHIPPED = sorted(path.stem for path in (REPOSITORY / "configs").glob("*.cfg") if "pretrain" not in path.name)
+# The score that counts of each component, and what neither an untrained one has on these texts (in brackets) nor one
+# that gives always the same answer.
+CHANCE = {
+    "tagger": ("tag_acc", 0.8),  # 0.37
+    "morphologizer": ("morph_acc", 0.8),  # 0.37
+    "trainable_lemmatizer": ("lemma_acc", 0.9),  # 0.69, the words as they are
+    "parser": ("dep_las", 0.7),  # 0.15
+    "senter": ("sents_f", 0.8),  # 0
+    "ner": ("ents_f", 0.7),  # 0.24
+    "spancat": ("spans_sc_f", 0.5),  # 0
+    "spancat_singlelabel": ("spans_sc_f", 0.5),  # 0
+    "span_finder": ("spans_sc_f", 0.3),  # 0; 0.12 were all spans found
+    "textcat": ("cats_macro_f", 0.7),  # 0.33
+    "textcat_multilabel": ("cats_macro_auc", 0.8),  # 0.5
+    "entity_linker": ("nel_micro_f", 0.8),  # 0.5
+}
+# What a component needs before it.
+BEFORE = {"entity_linker": ("sentencizer", "ner")}
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with train.spacy, dev.spacy, and the knowledge base kb."""
+    folder = tmp_path_factory.mktemp("texts")
+    corpus.write(folder)
+    return folder
+
+
+def trained(config: Path, texts: Path, output: Path, **overrides: object) -> Language:
+    """The pipeline that `spacy train` saved after a few steps."""
+    paths = {"paths.train": str(texts / "train.spacy"), "paths.dev": str(texts / "dev.spacy")}
+    few = {"training.max_steps": 40, "training.eval_frequency": 40, "training.batcher.size.start": 300}
+    train(config, output, overrides={**paths, **few, **overrides})
+    return spacy.load(output / "model-best")
+
+
+def assert_finds(nlp: Language, component: str, texts: Path) -> None:
+    """In texts that it has not seen, and loaded as well as when it was trained."""
+    score, least = CHANCE[component]
+    scores = nlp.evaluate(list(Corpus(texts / "dev.spacy")(nlp)))
+    assert scores[score] > least
+    assert scores[score] == pytest.approx(nlp.meta["performance"][score], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_config_trains_saves_loads_and_finds(
+    name: str, texts: Path, tmp_path: Path, word_vectors: Path
+) -> None:
+    if name.endswith("_ja") and not find_spec("sudachipy"):
+        pytest.skip("takes Sudachi: pip install -e '.[ja]'")
+    vectors = {"paths.vectors": str(word_vectors)} if "vectors" in name else {}
+    nlp = trained(REPOSITORY / "configs" / f"{name}.cfg", texts, tmp_path, **vectors)
+    assert_finds(nlp, nlp.pipe_names[-1], texts)
+    if nlp.has_pipe("elmo"):
+        assert has_the_bilm_of_its_source(nlp) == (name != "ner_finetune")
+
+
+@pytest.fixture(scope="module")
+def word_vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pipeline with word vectors for some words."""
+    folder = tmp_path_factory.mktemp("word_vectors")
+    nlp = spacy.blank("en")
+    for i, word in enumerate((*corpus.PEOPLE, *corpus.COLOURS)):
+        nlp.vocab.set_vector(word, np.eye(8, dtype="float32")[i % 8])
+    nlp.to_disk(folder)
+    return folder
+
+
+def has_the_bilm_of_its_source(nlp: Language) -> bool:
+    """Whether training has left it as it was."""
+    elmo = nlp.get_pipe("elmo")
+    assert isinstance(elmo, Elmo)
+    source = nlp.get_pipe_config("elmo")["model"]["source"]
+    return bilm_shim(elmo.encoder).bilm.digest() == load_bilm(source, "cpu").digest()
+
+
+@pytest.mark.parametrize("component", sorted(set(COMPONENTS) - set(SHIPPED) - {"textcat"}))
+def test_a_config_of_each_other_component_does_so(
+    component: str, texts: Path, tmp_path: Path, tiny_source: str
+) -> None:
+    recipe = Recipe(lang="xx", pipeline=(*BEFORE.get(component, ()), component), source=tiny_source)
+    config = tmp_path / "config.cfg"
+    config.write_text(as_text(recipe, str(config)), "utf8")
+    kb = {"paths.kb": str(texts / "kb")} if component == "entity_linker" else {}
+    assert_finds(trained(config, texts, tmp_path / "out", **kb), component, texts)
