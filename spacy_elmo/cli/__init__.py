@@ -12,7 +12,7 @@ from spacy.cli._util import app
 from ..about import __version__
 from . import configs, convert, download, info, init_config, package, perplexity, pretrain
 
-HELP = """ELMo: configs for spaCy, and biLMs: train them, judge them, look into them, convert them, make packages of them.
+HELP = """ELMo: configs for spaCy; and biLMs: train, judge, look into, convert and package them.
 
 \b
 Examples:
