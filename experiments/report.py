@@ -19,8 +19,13 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def write(output: Path, text: str, results: Any) -> None:
     """Write `text` to OUTPUT.md and `results` to OUTPUT.json, and print the text."""
-    output.parent.mkdir(parents=True, exist_ok=True)
+    keep(output, results)
     # Not `with_suffix`: a name may have a dot in it.
     output.with_name(f"{output.name}.md").write_text(text, "utf8")
-    output.with_name(f"{output.name}.json").write_text(json.dumps(results, indent=2) + "\n", "utf8")
     print(text)
+
+
+def keep(output: Path, results: Any) -> None:
+    """Write `results` to OUTPUT.json."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.with_name(f"{output.name}.json").write_text(json.dumps(results, indent=2) + "\n", "utf8")

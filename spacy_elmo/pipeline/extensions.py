@@ -12,6 +12,7 @@ import numpy.typing as npt
 from spacy.tokens import Doc, Span, Token
 
 from ..layers import slot
+from ..similarity import cosine, mean_vector
 
 
 def install() -> None:
@@ -19,8 +20,8 @@ def install() -> None:
     taken = [
         f"{owner.__name__}._.{name}"
         for owner, name, kind, function, setter in (
-            (Doc, "elmo", "getter", _doc_vector, _forget_vectors),
-            (Span, "elmo", "getter", _span_vector, None),
+            (Doc, "elmo", "getter", mean_vector, _forget_vectors),
+            (Span, "elmo", "getter", mean_vector, None),
             (Token, "elmo", "getter", _token_vector, None),
             (Doc, "elmo_layers", "getter", _doc_layers, _forget_layers),
             (Doc, "elmo_similarity", "method", _similarity, None),
@@ -50,44 +51,21 @@ def _token_vector(token: Token) -> npt.NDArray[np.float32] | None:
     return None if vectors is None else vectors[token.i]
 
 
-def _span_vector(span: Span) -> npt.NDArray[np.float32] | None:
-    return _mean(span.doc, span.start, span.end)
-
-
-def _doc_vector(doc: Doc) -> npt.NDArray[np.float32] | None:
-    return _mean(doc, 0, len(doc))
-
-
-def _mean(doc: Doc, start: int, end: int) -> npt.NDArray[np.float32] | None:
-    """The mean over the tokens that have a vector: whitespace has none, and would only water the mean down."""
-    vectors = slot.last(doc, "vectors", start, end)
-    if vectors is None:
-        return None
-    rows = [i for i in range(start, end) if not doc[i].text.isspace()]
-    return vectors[rows].mean(axis=0) if rows else np.zeros(vectors.shape[1], dtype=np.float32)
-
-
 def _similarity(one: Doc | Span | Token, other: Doc | Span | Token) -> float:
     """The cosine of two ELMo vectors, 0 where one of them is of whitespace alone.
 
-    (`similarity` itself is of no use here: it is 1 for two tokens of one form, whatever they mean.)
+    (spaCy's `similarity` is of no use here: it is 1 for two tokens of one form, whatever they mean.)
 
     Raises:
         ValueError: one of them has no ELMo vector, or they are of different widths.
     """
-    vectors = [_vector_of(one), _vector_of(other)]
-    if vectors[0].shape != vectors[1].shape:
-        widths = " and ".join(str(len(vector)) for vector in vectors)
-        raise ValueError(f"These ELMo vectors are of different models: their widths are {widths}.")
-    norms = np.prod([np.linalg.norm(vector) for vector in vectors])
-    return float(np.dot(*vectors) / norms) if norms else 0.0
+    return cosine(_vector_of(one), _vector_of(other))
 
 
 def _vector_of(tokens: Any) -> npt.NDArray[np.float32]:
     if not isinstance(tokens, Doc | Span | Token):
         raise TypeError(f"An ELMo similarity is one of Docs, Spans and Tokens, and not of a {type(tokens).__name__}.")
-    read: Any = {Doc: _doc_vector, Span: _span_vector, Token: _token_vector}[type(tokens)]
-    vector: npt.NDArray[np.float32] | None = read(tokens)
+    vector = _token_vector(tokens) if isinstance(tokens, Token) else mean_vector(tokens)
     if vector is None:
         raise ValueError(f"{tokens.text[:50]!r} has no ELMo vector: 'elmo' has not run on its Doc.")
     return vector

@@ -1,0 +1,209 @@
+"""Choose the settings of a training config on a dev set: one setting after the other, each with those chosen before.
+
+    python -m experiments.tune NAME --system elmo=configs/ner.cfg --system tok2vec=configs/ner_tok2vec.cfg \\
+        --corpora corpus/wnut17 corpus/uner [--factors optimizer dropout] [--steps 400] [--seeds 0] [--share 1.0]
+
+--corpora are folders with train.spacy and dev.spacy; no test set is read. All systems go through the same factors, of
+which those that a config does not have are left out. What counts is the best dev score of a run, averaged over
+--corpora and --seeds. All runs are in this process: the vectors of a frozen biLM are computed once, and shared. The
+table goes to metrics/tune-NAME.md and all runs to metrics/tune-NAME.json; a run that stands there is not repeated, so a
+search that was stopped goes on where it was.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Iterator, Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import spacy
+from spacy.language import Language
+from spacy.training.initialize import init_nlp
+from spacy.training.loop import train
+from spacy.util import load_config
+from thinc.api import Config
+
+from spacy_elmo.layers.cache import LayerCache
+from spacy_elmo.layers.encoder import bilm_shim
+from spacy_elmo.pipeline.component import Elmo
+
+from . import report
+from .datasets import read_docs, split, write_docs
+
+# In a run, at equal distances.
+N_EVALUATIONS = 2
+# A setting is SECTION.KEY: it is changed in all sections of that name, wherever they stand, that have the key.
+Settings = Mapping[str, Any]
+
+# What is tried, in this order; where none is better, what the config says stays.
+FACTORS: dict[str, tuple[Settings, ...]] = {
+    # Together: averages can take a rate that alone would not converge.
+    "optimizer": tuple(
+        {"optimizer.learn_rate": rate, "optimizer.use_averages": averages}
+        for rate, averages in ((0.001, False), (0.003, False), (0.001, True), (0.003, True), (0.006, True))
+    ),
+    "dropout of vectors": tuple({"elmo.dropout": share} for share in (0.1, 0.3, 0.5)),
+    "dropout": tuple({"training.dropout": share} for share in (0.1, 0.3)),
+    "encoder": tuple({"encode.width": width, "encode.depth": depth} for width, depth in ((96, 4), (128, 2), (128, 1))),
+    "output": ({"elmo.output": "mix"}, {"elmo.output": "concat"}, {"elmo.layer_norm": True}),
+}
+
+
+class SharedLayers:
+    """One biLM and one cache for the ELMo components of many pipelines."""
+
+    def __init__(self, max_bytes: int = 4_000_000_000) -> None:
+        self._cache = LayerCache(max_bytes)
+        self._bilms: dict[str, Any] = {}
+
+    def give_to(self, nlp: Language) -> None:
+        for _, component in nlp.components:
+            if isinstance(component, Elmo):
+                shim = bilm_shim(component.encoder)
+                shim._model = self._bilms.setdefault(str(shim.cfg), shim.bilm)
+                component._cache = self._cache
+
+
+def places(config: Config, setting: str) -> Iterator[dict[str, Any]]:
+    """The sections of a config that a setting is of."""
+    name, _, key = setting.partition(".")
+
+    def walk(section: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        for part, value in section.items():
+            if isinstance(value, dict):
+                if part == name and key in value:
+                    yield value
+                yield from walk(value)
+
+    return walk(config)
+
+
+def has(config: Config, settings: Settings) -> bool:
+    return all(any(True for _ in places(config, setting)) for setting in settings)
+
+
+def changed(config: Config, settings: Settings) -> Config:
+    """A copy with these settings."""
+    config = config.copy()
+    for setting, value in settings.items():
+        for section in places(config, setting):
+            section[setting.partition(".")[2]] = value
+    return config
+
+
+def present(config: Config) -> dict[str, Any]:
+    """What a config says itself of all that could be tried."""
+    settings = dict.fromkeys(setting for choices in FACTORS.values() for choice in choices for setting in choice)
+    found = {setting: next(places(config, setting), None) for setting in settings}
+    return {setting: section[setting.partition(".")[2]] for setting, section in found.items() if section is not None}
+
+
+def best_dev_score(config: Config, layers: SharedLayers) -> float:
+    """Train, and give the best of the scores on the dev set, in percent."""
+    scores: list[float] = []
+
+    def setup(nlp: Language, *streams: Any) -> tuple[Any, Any]:
+        def log(info: dict[str, Any] | None) -> None:
+            if info is not None and info["score"] is not None:
+                scores.append(100 * info["score"])
+
+        return log, lambda: None
+
+    spacy.registry.loggers.register("experiments.tune", func=lambda: setup)
+    config["training"]["logger"] = {"@loggers": "experiments.tune"}
+    nlp = init_nlp(config)
+    layers.give_to(nlp)
+    train(nlp)
+    return max(scores)
+
+
+class Search:
+    """The runs of one search, those that were found before among them."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self._arguments = arguments
+        self._layers = SharedLayers()
+        self.path = report.METRICS / f"tune-{arguments.name}"
+        found = self.path.with_name(f"{self.path.name}.json")
+        self.runs: list[dict[str, Any]] = json.loads(found.read_text("utf8")) if found.is_file() else []
+
+    def choose(self, system: str, config: Config) -> Iterator[dict[str, Any]]:
+        """Go through the factors, and give a row for each choice."""
+        chosen: dict[str, Any] = {}
+        for factor in self._arguments.factors:
+            choices = [choice for choice in FACTORS[factor] if has(config, choice)]
+            scored = [(self.score(system, config, chosen | dict(choice)), choice) for choice in choices]
+            for score, choice in scored:
+                yield {"system": system, "factor": factor, "choice": choice, "score": score}
+            if scored:
+                chosen |= max(scored, key=lambda one: one[0])[1]
+
+    def score(self, system: str, config: Config, settings: Settings) -> float:
+        runs = product(self._arguments.corpora, self._arguments.seeds)
+        return statistics.mean(self.run(system, config, settings, corpus, seed) for corpus, seed in runs)
+
+    def run(self, system: str, config: Config, settings: Settings, corpus: Path, seed: int) -> float:
+        settings = {**present(config), **settings}
+        steps, share = self._arguments.steps, self._arguments.share
+        facts: dict[str, Any] = {"system": system, "settings": settings, "corpus": corpus.name}
+        facts |= {"seed": seed, "steps": steps, "share": share}
+        for run in self.runs:
+            if facts.items() <= run.items():
+                return float(run["score"])
+        config = changed(config, settings)
+        name = f"{corpus.name}-{share:.0%}-seed{seed}".replace("%", "pct")
+        train_path = Path("training") / self.path.name / f"{name}.spacy"
+        write_docs(split(read_docs(corpus / "train.spacy"), share, seed)[0], train_path)
+        config["paths"] |= {"train": str(train_path), "dev": str(corpus / "dev.spacy")}
+        config["system"]["seed"] = seed
+        config["training"] |= {"max_steps": steps, "eval_frequency": steps // N_EVALUATIONS, "patience": 0}
+        start = time.process_time()
+        score = best_dev_score(config, self._layers)
+        seconds = time.process_time() - start
+        print(f"{corpus.name}: {system}, seed {seed}, {settings}: {score:.1f} on dev ({seconds:.0f} s)", flush=True)
+        self.runs.append(facts | {"score": score, "seconds": round(seconds, 1)})
+        report.keep(self.path, self.runs)
+        return score
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Markdown, a row for each choice; the best of each factor is bold."""
+    best: dict[tuple[str, str], float] = {}
+    for row in rows:
+        key = row["system"], row["factor"]
+        best[key] = max(best.get(key, 0.0), row["score"])
+    shown = [
+        [
+            row["system"],
+            row["factor"],
+            ", ".join(f"{key.partition('.')[2]} {value}" for key, value in row["choice"].items()),
+            f"**{row['score']:.1f}**" if row["score"] == best[row["system"], row["factor"]] else f"{row['score']:.1f}",
+        ]
+        for row in rows
+    ]
+    return report.table(["system", "factor", "choice", "dev"], shown)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name")
+    parser.add_argument("--system", action="append", required=True, metavar="NAME=CONFIG")
+    parser.add_argument("--corpora", type=Path, nargs="+", required=True)
+    parser.add_argument("--factors", nargs="+", choices=FACTORS, default=list(FACTORS))
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--share", type=float, default=1.0, help="of the training data")
+    arguments = parser.parse_args()
+    search = Search(arguments)
+    rows: list[dict[str, Any]] = []
+    for system in arguments.system:
+        name, _, path = system.partition("=")
+        rows += search.choose(name, load_config(path))
+    report.write(search.path, table(rows), search.runs)
+
+
+if __name__ == "__main__":
+    main()
