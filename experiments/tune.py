@@ -45,10 +45,10 @@ FACTORS: dict[str, tuple[Settings, ...]] = {
         {"optimizer.learn_rate": rate, "optimizer.use_averages": averages}
         for rate, averages in ((0.001, False), (0.003, False), (0.001, True), (0.003, True), (0.006, True))
     ),
-    "dropout of vectors": tuple({"elmo.dropout": share} for share in (0.1, 0.3, 0.5)),
+    "dropout of vectors": tuple({"listen.dropout": share} for share in (0.1, 0.3, 0.5)),
     "dropout": tuple({"training.dropout": share} for share in (0.1, 0.3)),
     "encoder": tuple({"encode.width": width, "encode.depth": depth} for width, depth in ((96, 4), (128, 2), (128, 1))),
-    "output": ({"elmo.output": "mix"}, {"elmo.output": "concat"}, {"elmo.layer_norm": True}),
+    "output": ({"listen.output": "mix"}, {"listen.output": "concat"}, {"listen.layer_norm": True}),
 }
 
 
