@@ -10,7 +10,7 @@ import typer
 from spacy.cli._util import app
 
 from ..about import __version__
-from . import configs, convert, download, info, init_config, package, perplexity, pretrain
+from . import configs, convert, download, explain, info, init_config, package, perplexity, pretrain
 
 HELP = """ELMo: configs for spaCy; and biLMs: train, judge, look into, convert and package them.
 
@@ -23,6 +23,7 @@ Examples:
   python -m spacy elmo download original
   python -m spacy elmo convert en_elmo_sm ./allennlp --to allennlp
   python -m spacy elmo package OUT/model-best packages --name elmo_news
+  python -m spacy elmo explain senses match texts/ --output match.html
 """
 
 elmo_cli = typer.Typer(name="elmo", help=HELP, no_args_is_help=True, rich_markup_mode=None)
@@ -51,4 +52,5 @@ elmo_cli.command("pretrain", context_settings=pretrain.CONTEXT)(pretrain.pretrai
 elmo_cli.command("perplexity")(perplexity.perplexity)
 elmo_cli.command("init-config")(init_config.init_config)
 elmo_cli.command("configs")(configs.configs)
+elmo_cli.add_typer(explain.explain_cli)
 app.add_typer(elmo_cli)

@@ -1,0 +1,136 @@
+"""`python -m spacy elmo explain PAGE`: what a model sees, as pages."""
+
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from wasabi import msg
+
+from .failing import failing
+from .source import SOURCE_HELP
+
+HELP = """Show what a model sees, as pages: single HTML files that load nothing from anywhere.
+
+\b
+Examples:
+  python -m spacy elmo explain senses match texts/ --output match.html
+  python -m spacy elmo explain senses match senses.jsonl --by doc.user_data.sense
+  python -m spacy elmo explain layers training/ner/model-best --texts texts/ --output layers.html
+"""
+
+explain_cli = typer.Typer(name="explain", help=HELP, no_args_is_help=True, rich_markup_mode=None)
+
+ModelOption = Annotated[str, typer.Option("--model", "-m", metavar="SOURCE", help=SOURCE_HELP)]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE.html", help="Where to. Without it, the page is served to a browser"),
+]
+CorpusArgument = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="CORPUS…", help="Files, directories or globs: text, .jsonl, .conllu, .spacy", show_default=False
+    ),
+]
+FormatOption = Annotated[
+    str | None,
+    typer.Option("--format", "-f", help="What a line of text is: documents, sentences, or tokens", show_default=False),
+]
+
+
+def write_page(found: Any, output: Path | None) -> None:
+    """Write a page to a file, or serve it."""
+    from ..disk import write_whole
+    from ..explain import render, serve
+
+    if output is None:
+        serve(found, auto_select_port=True)
+        return
+    write_whole(output, str(render(found, jupyter=False)).encode("utf8"))
+    msg.good(f"{output}: open it in a browser")
+
+
+def senses(
+    word: Annotated[str, typer.Argument(metavar="WORD", help="One token", show_default=False)],
+    corpus: CorpusArgument,
+    output: OutputOption = None,
+    model: ModelOption = "en_elmo_sm",
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by",
+            metavar="ATTRIBUTE",
+            help="What colours tell: token.pos_, doc.cats, doc.user_data.KEY (a key of .jsonl lines) and the like; "
+            "without it, the clusters that are found",
+            show_default=False,
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=3, help="Look at the first N occurrences alone")] = 500,
+    umap: Annotated[bool, typer.Option("--umap", help="Project by UMAP and not by PCA; needs umap-learn")] = False,
+    format: FormatOption = None,
+) -> None:
+    """Show every occurrence of a word as a point: by its form in layer 0, by what it means in its sentence above.
+
+    \b
+    Examples:
+      python -m spacy elmo explain senses match texts/ --output match.html
+      python -m spacy elmo explain senses run tagged.spacy --by token.pos_ --output run.html
+    """
+    with failing():
+        from ..checkpoints import load_bilm
+        from ..explain import find_occurrences, find_senses
+        from ..explain.texts import read_docs, text_settings
+
+        docs = read_docs(corpus, text_settings(model, format))
+        found = list(islice(find_occurrences(docs, word, by), limit + 1))
+        if len(found) > limit:
+            msg.warn(f"{word!r} stands there more often; these are the first {limit:,}. --limit shows more.")
+        bilm = load_bilm(model)
+        method: Any = "umap" if umap else "pca"
+        write_page(find_senses(bilm, word, found[:limit], labelled_by=by or "cluster", method=method), output)
+
+
+def layers(
+    pipelines: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[PIPELINE…]", help="Trained pipelines, for the mixes they learned", show_default=False),
+    ] = None,
+    texts: Annotated[
+        list[Path] | None,
+        typer.Option("--texts", "-t", help="Texts, to measure how far each layer moves words", show_default=False),
+    ] = None,
+    probes: Annotated[
+        Path | None,
+        typer.Option("--probes", help="The JSON file of `python -m experiments.layers`", show_default=False),
+    ] = None,
+    output: OutputOption = None,
+    model: ModelOption = "en_elmo_sm",
+    min_count: Annotated[int, typer.Option("--min-count", min=2, help="In how many sentences a word has to stand")] = 5,
+    format: FormatOption = None,
+) -> None:
+    """Show what trained components take of each layer, how far each layer moves words, and what it knows.
+
+    \b
+    Examples:
+      python -m spacy elmo explain layers training/ner/model-best --texts heldout.txt --output layers.html
+    """
+    with failing():
+        import spacy
+
+        from ..checkpoints import load_bilm
+        from ..corpus.sentences import read_sentences
+        from ..explain import LayerReport, learned_mixes, measure_movement
+        from ..explain.layers import read_probes
+        from ..explain.texts import text_settings
+
+        mixes = [mix for path in pipelines or () for mix in learned_mixes(spacy.load(path))]
+        movement = None
+        if texts:
+            sentences = list(read_sentences(texts, text_settings(model, format)))
+            movement = measure_movement(load_bilm(model), sentences, min_count)
+        found = LayerReport(tuple(mixes), movement, None if probes is None else read_probes(probes))
+        write_page(found, output)
+
+
+explain_cli.command("senses")(senses)
+explain_cli.command("layers")(layers)

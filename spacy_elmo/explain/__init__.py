@@ -1,0 +1,26 @@
+"""See what ELMo sees: functions that give plain data, and pages of them.
+
+senses = find_senses(bilm, "match", occurrences)
+Path("match.html").write_text(render(senses), "utf8")
+"""
+
+from .errors import ExplainError
+from .layers import LayerReport, Mix, Movement, learned_mixes, measure_movement
+from .occurrences import Occurrence, find_occurrences
+from .senses import Senses, find_senses
+from .show import render, serve
+
+__all__ = [
+    "ExplainError",
+    "LayerReport",
+    "Mix",
+    "Movement",
+    "Occurrence",
+    "Senses",
+    "find_occurrences",
+    "find_senses",
+    "learned_mixes",
+    "measure_movement",
+    "render",
+    "serve",
+]

@@ -1,0 +1,24 @@
+"""Renderers: what was found, as a page. One file a page, one shell for all of them."""
+
+from typing import Any
+
+from ..layers import LayerReport
+from ..senses import Senses
+from .layers import layers_page
+from .senses import senses_page
+from .shell import Page
+
+_PAGES: dict[type, Any] = {Senses: senses_page, LayerReport: layers_page}
+
+
+def page_of(found: Any) -> Page:
+    """The page of what one of the functions of `explain` gave.
+
+    Raises:
+        TypeError: It is nothing that has a page.
+    """
+    if type(found) not in _PAGES:
+        known = ", ".join(kind.__name__ for kind in _PAGES)
+        raise TypeError(f"There is no page of a {type(found).__name__}. There is one of: {known}.")
+    page: Page = _PAGES[type(found)](found)
+    return page

@@ -1,0 +1,77 @@
+"""Texts to Docs, as the model to look at was trained to read them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import srsly
+from spacy import Language
+from spacy.tokens import Doc, DocBin
+
+from ..checkpoints import Source
+from ..checkpoints.published import find as find_published
+from ..checkpoints.published import name_of
+from ..checkpoints.source import locate
+from ..corpus.files import find, kind
+from ..corpus.formats import Format
+from ..corpus.sentences import read_sentences
+from ..corpus.tokenize import TextSettings, load_nlp
+from ..language.metadata import CONFIG_FILE, read_text_settings
+from .errors import ExplainError
+
+
+def text_settings(source: Source, format: str | None = None) -> TextSettings:
+    """How texts become words for a model.
+
+    A model that was trained here says so itself; for another one it is spaCy's tokenizer of its language, and full
+    stops end sentences.
+
+    Args:
+        source: The model.
+        format: What a line of a text file is, see `corpus.formats.Format`; None for what the model says.
+    """
+    if (locate(source).directory / CONFIG_FILE).exists():
+        settings = read_text_settings(locate(source).directory)
+    else:
+        published = find_published(name_of(source) or "") if isinstance(source, str) else None
+        languages = published.languages if published else None
+        nlp = {"nlp": {"lang": languages[0] if languages else "xx", "pipeline": ["sentencizer"]}}
+        settings = TextSettings({**nlp, "components": {"sentencizer": {"factory": "sentencizer"}}})
+    return settings if format is None else replace(settings, format=cast(Format, format))
+
+
+def read_docs(paths: Sequence[Path], settings: TextSettings) -> Iterator[Doc]:
+    """The documents of texts.
+
+    What annotations a .spacy file holds, its Docs have; what stands in a line of a .jsonl file beside its "text" is
+    in `Doc.user_data`.
+
+    Args:
+        paths: Files, directories or globs, see `corpus.files.find`.
+        settings: How texts become words.
+
+    Raises:
+        CorpusError: A text cannot be read.
+        ExplainError: A line of a .jsonl file is not an object with a "text".
+    """
+    nlp = load_nlp(settings.nlp)
+    for path in find(paths):
+        if kind(path) == "spacy":
+            docs = DocBin().from_disk(path).get_docs(nlp.vocab)
+            yield from (doc if doc.has_annotation("SENT_START") else nlp(doc) for doc in docs)
+        elif path.suffix == ".jsonl" and settings.format == "documents":
+            yield from _json_lines(path, nlp)
+        else:
+            for words in read_sentences([path], settings):
+                yield Doc(nlp.vocab, words=words, sent_starts=[i == 0 for i in range(len(words))])
+
+
+def _json_lines(path: Path, nlp: Language) -> Iterator[Doc]:
+    lines: Iterator[Any] = srsly.read_jsonl(path)
+    for number, line in enumerate(lines, 1):
+        if not isinstance(line, dict) or not isinstance(line.get("text"), str):
+            raise ExplainError(f'{path}, line {number}: needs to be an object with the key "text" and a string.')
+        doc = nlp(line["text"])
+        doc.user_data.update({key: value for key, value in line.items() if key != "text"})
+        yield doc

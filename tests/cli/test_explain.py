@@ -1,0 +1,47 @@
+"""`explain` as users call it. In this process: Vega is then made into a script once for all tests."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from spacy_elmo.cli.explain import explain_cli
+from tests.explain.conftest import SENTENCES
+
+
+def explain(*arguments: str | Path) -> str:
+    """What the command prints, without line breaks."""
+    result = CliRunner().invoke(explain_cli, list(map(str, arguments)))
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return f"{result.exit_code} {' '.join(result.output.split())}"
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("texts") / "texts.jsonl"
+    lines = [json.dumps({"text": text, "sense": sense}) for sense, texts in SENTENCES.items() for text in texts]
+    path.write_text("\n".join(lines), "utf8")
+    return path
+
+
+def test_senses(tmp_path: Path, texts: Path, tiny_source: str) -> None:
+    page = tmp_path / "page.html"
+    call = [texts, "--model", tiny_source, "--by", "doc.user_data.sense", "--limit", "6", "--output", page]
+    told = explain("senses", "absent", *call)
+    assert told.startswith("1 ")
+    assert "'absent' stands nowhere" in told
+    assert not page.exists()
+    told = explain("senses", "match", *call)
+    assert told.startswith("0 ")
+    assert "the first 6" in told
+    assert page.read_text("utf8").count('class="line"') == 6
+
+
+def test_layers(tmp_path: Path, texts: Path, tiny_source: str) -> None:
+    call = ["layers", "--model", tiny_source, "--output", tmp_path / "page.html"]
+    assert explain(*call, "--texts", texts, "--min-count", "4").startswith("0 ")
+    page = (tmp_path / "page.html").read_text("utf8")
+    assert ">match<" in page
+    assert "How far context moves a word" in page
+    assert "nothing to show" in explain(*call)

@@ -1,0 +1,114 @@
+"""Pages as a browser shows them: each of them whole, in both widths and both themes, and loading nothing."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spacy_elmo import BiLM
+from spacy_elmo.explain import LayerReport, Mix, find_senses, measure_movement, render
+from tests.explain.browser import Browser
+from tests.explain.conftest import occurrences
+
+
+def _senses(bilm: BiLM) -> Any:
+    return find_senses(bilm, "match", occurrences(), labelled_by="sense")
+
+
+def _layers(bilm: BiLM) -> Any:
+    mixes = (Mix("ner", np.array([0.2, 0.5, 0.3], dtype="float32"), 1.2),)
+    words = ["the", "cat", "saw", "the", "dog", "and", "the", "dog", "saw", "a", "cat"]
+    movement = measure_movement(bilm, [words[i:] for i in range(6)])
+    cell = {"value": 70.0, "low": 60.0, "high": 75.0}
+    probe = {"layers": {"0": cell, "1": cell, "average": cell}, "baseline": cell}
+    probes = {"model": "tiny", "pos": {"all": probe, "ambiguous": probe}, "senses": {"all": probe}}
+    return LayerReport(mixes, movement, probes)
+
+
+MAKERS: dict[str, Callable[[BiLM], Any]] = {"senses": _senses, "layers": _layers}
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory, tiny_bilm: BiLM) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("pages")
+    made = {}
+    for name, make in MAKERS.items():
+        made[name] = folder / f"{name}.html"
+        made[name].write_text(str(render(make(tiny_bilm), jupyter=False)), "utf8")
+    return made
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+@pytest.mark.parametrize("name", list(MAKERS))
+def test_a_page_fits_is_silent_and_loads_nothing(
+    pages: dict[str, Path], chromium: Browser, name: str, width: int
+) -> None:
+    chromium.open(pages[name], width, dark=width == 360)
+    assert chromium.overflow() <= 0
+    assert chromium.complaints == []
+    assert chromium.requests == [pages[name].as_uri()]
+    assert chromium.run("document.querySelectorAll('h1').length") == 1
+
+
+@pytest.mark.parametrize("name", list(MAKERS))
+def test_a_page_has_a_light_and_a_dark_theme_and_is_printed_light(
+    pages: dict[str, Path], chromium: Browser, name: str
+) -> None:
+    colour = "getComputedStyle(document.body).backgroundColor"
+    chromium.open(pages[name], dark=True)
+    assert chromium.run(colour) == "rgb(18, 21, 26)"
+    chromium.call("Emulation.setEmulatedMedia", media="print")
+    assert chromium.run(colour) == "rgb(255, 255, 255)"
+    chromium.open(pages[name])
+    assert chromium.run(colour) == "rgb(255, 255, 255)"
+
+
+def test_a_page_that_is_broken_is_found(tmp_path: Path, chromium: Browser) -> None:
+    page = tmp_path / "broken.html"
+    page.write_text("<div style='width:2000px'>x</div><img src='gone.png'><script>throw Error('bad')</script>")
+    chromium.open(page, 360)
+    assert chromium.overflow() > 1000
+    assert any("bad" in one for one in chromium.complaints)
+    assert any(one.endswith("gone.png") for one in chromium.requests)
+
+
+def test_a_chart_is_drawn_once_for_each_width_and_shown_in_one(pages: dict[str, Path], chromium: Browser) -> None:
+    shown = "[...document.querySelectorAll('.chart')].filter(c => c.offsetWidth).map(c => c.classList[1])"
+    for width, name in ((360, "narrow"), (1200, "wide")):
+        chromium.open(pages["layers"], width)
+        assert chromium.run(shown) == [name] * 3
+    assert "1.20" in chromium.run("document.querySelector('.wide').textContent")
+
+
+# Senses
+
+POSITIONS = "[...document.querySelectorAll('.plot .mark-symbol path')].map(p => p.getAttribute('transform'))"
+
+
+def test_the_slider_moves_the_points_to_one(pages: dict[str, Path], chromium: Browser) -> None:
+    chromium.open(pages["senses"])
+    assert len(set(chromium.run(POSITIONS))) == 7
+    chromium.run("document.querySelector('#layer').focus()")
+    for _ in range(2):
+        chromium.press("ArrowLeft", 37)
+    assert chromium.run("document.querySelector('output').textContent") == "Layer 0"
+    chromium.run("new Promise(done => setTimeout(done, 100))")
+    assert len(set(chromium.run(POSITIONS))) == 1
+
+
+def test_a_sentence_chosen_by_key_brings_its_nearest(
+    pages: dict[str, Path], chromium: Browser, tiny_bilm: BiLM
+) -> None:
+    senses = _senses(tiny_bilm)
+    chromium.open(pages["senses"])
+    order = "[...document.querySelectorAll('.line')].map(line => +line.dataset.id)"
+    assert chromium.run(order) == list(range(7))
+    chromium.run("document.querySelectorAll('.line')[4].focus()")
+    chromium.press("Enter", 13)
+    chromium.run("document.activeElement.click()")
+    assert chromium.run(order) == [4, *senses.nearest(2, 4)]
+    assert chromium.run("document.activeElement.dataset.id") == "4"
+    chromium.press("Escape", 27)
+    assert chromium.run(order) == list(range(7))

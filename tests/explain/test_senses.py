@@ -1,0 +1,68 @@
+"""The occurrences of a word as points."""
+
+import numpy as np
+import pytest
+
+from spacy_elmo import BiLM
+from spacy_elmo.explain import ExplainError, Occurrence, find_senses
+from spacy_elmo.explain.senses import _clusters, _rotation
+from tests.explain.conftest import occurrences
+
+
+def test_one_form_is_one_point_below_and_as_many_as_there_are_sentences_above(tiny_bilm: BiLM) -> None:
+    senses = find_senses(tiny_bilm, "match", occurrences())
+    assert senses.points.shape == (3, 7, 2)
+    assert not np.ptp(senses.points[0])
+    assert np.isnan(senses.explained[0])
+    assert len(np.unique(senses.points[2].round(4), axis=0)) == 7
+    assert ((senses.explained[1:] > 0) & (senses.explained[1:] <= 1)).all()
+
+
+def test_cosines_and_neighbours_are_those_of_the_vectors(tiny_bilm: BiLM) -> None:
+    places = occurrences()
+    senses = find_senses(tiny_bilm, "match", places)
+    vectors = [
+        array[2, one.position] for array, one in zip(tiny_bilm.embed([p.words for p in places]), places, strict=True)
+    ]
+    expected = [float(vectors[3] @ v / np.linalg.norm(vectors[3]) / np.linalg.norm(v)) for v in vectors]
+    np.testing.assert_allclose(senses.cosines[2, 3], expected, rtol=1e-4, atol=1e-6)
+    assert senses.nearest(2, 3) == sorted({0, 1, 2, 4, 5, 6}, key=lambda j: -expected[j])
+
+
+def test_distances_in_the_picture_are_those_of_the_first_two_principal_components(tiny_bilm: BiLM) -> None:
+    places = occurrences()
+    points = find_senses(tiny_bilm, "match", places).points
+    vectors = np.stack(
+        [array[1, one.position] for array, one in zip(tiny_bilm.embed([p.words for p in places]), places, strict=True)]
+    )
+    centred = vectors - vectors.mean(axis=0)
+    u, s, _ = np.linalg.svd(centred, full_matrices=False)
+    expected = u[:, :2] * s[:2]
+    np.testing.assert_allclose(points[1] @ points[1].T, expected @ expected.T, atol=1e-3)
+
+
+def test_a_layer_is_turned_towards_the_one_above() -> None:
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(9, 2))
+    turn = np.array([[np.cos(2), -np.sin(2)], [np.sin(2), np.cos(2)]])
+    mirrored = points @ turn * [1, -1]
+    np.testing.assert_allclose(mirrored @ _rotation(mirrored, points), points, atol=1e-12)
+
+
+def test_labels_are_the_occurrences_own_or_clusters(tiny_bilm: BiLM) -> None:
+    senses = find_senses(tiny_bilm, "match", occurrences(), labelled_by="sense")
+    assert senses.labels == ("red",) * 3 + ("blue",) * 4
+    assert set(find_senses(tiny_bilm, "match", occurrences()).labels) <= set("123456")
+
+
+def test_clusters_are_as_many_as_there_are() -> None:
+    rng = np.random.default_rng(0)
+    centres = np.eye(3, 8)[[0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2]]
+    assert _clusters((centres + rng.normal(scale=0.02, size=centres.shape)).astype("float32")) == list("111112222333")
+    assert set(_clusters(rng.normal(size=(40, 200)).astype("float32"))) == {"1"}
+
+
+@pytest.mark.parametrize(("n", "told"), [(0, "nowhere"), (2, "2 times")])
+def test_too_few_occurrences_are_told(tiny_bilm: BiLM, n: int, told: str) -> None:
+    with pytest.raises(ExplainError, match=told):
+        find_senses(tiny_bilm, "match", [Occurrence(("a", "match"), 1)] * n)
