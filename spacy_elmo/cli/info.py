@@ -135,7 +135,7 @@ def _number(value: int | None) -> str:
 
 def _show(source: str, facts: dict[str, Any]) -> None:
     msg.divider(f"ELMo model {source}")
-    msg.table(list(_rows(facts)))
+    msg.table([*_rows(facts), *_kernel_rows()])
     if "training" in facts:
         msg.divider("Training")
         msg.table(
@@ -177,6 +177,14 @@ def _rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for path, size in facts["files"].items():
         yield Path(path).name, f"{size:,} bytes"
     yield "SHA-256", f"{facts['sha256']} (parameters)"
+
+
+def _kernel_rows() -> Iterator[tuple[str, str]]:
+    """What computes on this machine."""
+    from ..bilm.inference import PRECISIONS, explain
+
+    for precision in PRECISIONS:
+        yield f"Kernel, {precision}", explain(precision)
 
 
 def _character_rows(config: dict[str, Any]) -> Iterator[tuple[str, str]]:

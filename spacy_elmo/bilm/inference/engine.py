@@ -7,10 +7,12 @@ What makes it fast, in the order of the data's way:
   its convolutions are sums of table rows (see `char_tables`).
 - A sentence alone starts where its boundary mark leaves the LSTMs, which is always the same state and computed once;
   and the mark at its other end is read by nobody. So no step is spent on boundaries.
-- The two directions have nothing to do with each other, and run side by side (see `parallel`).
-- The inputs' part of the gates is one product for many steps (see `lstm`); in the first layer for distinct words only,
-  of which there are half as many as tokens in a batch of 32 sentences.
-- Weights are laid out for the processor once (see `products`).
+- The two directions have nothing to do with each other, and run side by side.
+- The inputs' part of the gates is one product for many steps; in the first layer for distinct words only, of which
+  there are half as many as tokens in a batch of 32 sentences.
+- Weights are laid out for the processor once.
+- All of this is one call of a native kernel (see `native_loop`), where there is one; else torch does it (see
+  `layer_loop`, `lstm`, `products` and `parallel`).
 
 Steps run in chunks, each through all layers, with the state carried from chunk to chunk: no array but the result grows
 with the length of a sentence.
@@ -33,8 +35,11 @@ from ..stack import Stacks
 from ..state import BiLMState
 from ..words import BOUNDARIES, Ids, WordEncoder, WordTypes
 from .char_tables import CharTables
-from .lstm import InferenceLSTM
-from .parallel import both, in_turn, safe_after_fork
+from .layer_loop import LayerLoop, TorchLoop
+from .native import kernel_for
+from .native_linear import NativeLinear
+from .native_loop import NativeLoop
+from .parallel import both, safe_after_fork
 from .products import MANY_ROWS, FixedWeight, kind
 from .word_table import WordTable
 
@@ -87,9 +92,14 @@ class Engine:
         self.device = stacks[0][0].projection.device
         self._encoder = encoder
         with torch.inference_mode(False), torch.no_grad():
-            self._lstms = tuple([InferenceLSTM(lstm, precision) for lstm in stack] for stack in stacks)
+            kernel = kernel_for(precision) if self.device.type == "cpu" else None
+            self._loop: LayerLoop = (
+                TorchLoop(config, stacks, precision) if kernel is None else NativeLoop(config, stacks, kernel)
+            )
             self._words = WordTable(config.projection_dim)
-        self._linears: dict[int, FixedWeight] = {}
+        # The word encoder's, see `precision`.
+        self._kernel = None if kernel is None else kernel_for("float32")
+        self._linears: dict[int, Callable[[Tensor], Tensor]] = {}
         self._tables: CharTables | None = None
         self._starts: dict[str, BiLMState] = {}
 
@@ -167,55 +177,9 @@ class Engine:
         packed_state = state.reorder(order)
         shape = self.config.n_layers + 1, len(tokens), self.config.width
         layers = torch.empty(shape, dtype=torch.float32, device=self.device)
-        words = self._word_vectors(ids)
-
-        def run_direction(direction: int) -> None:
-            half = layers[:, :, direction * self.config.projection_dim : (direction + 1) * self.config.projection_dim]
-            half[0] = words[torch.from_numpy(tokens).to(self.device)]
-            states = list(zip(packed_state.hidden[direction], packed_state.cell[direction], strict=True))
-            order = packing.directions[direction]
-            for steps, rows in packing.chunks(max(1, WORKING_BYTES // (4 * 4 * self.config.cell_dim))):
-                sizes = packing.batch_sizes[steps].tolist()
-                self._run_chunk(direction, words, tokens, order[rows], sizes, states, half, n_rows)
-
-        side_by_side = both if self.device.type == "cpu" else in_turn
-        side_by_side(lambda: run_direction(0), lambda: run_direction(1))
+        chunk_rows = max(1, WORKING_BYTES // (4 * 4 * self.config.cell_dim))
+        self._loop.run(self._word_vectors(ids), tokens, packing, packed_state, layers, n_rows, chunk_rows)
         return layers, packed_state.reorder(torch.argsort(order))
-
-    def _run_chunk(
-        self,
-        direction: int,
-        words: Tensor,
-        tokens: npt.NDArray[np.int64],
-        rows: npt.NDArray[np.int64],
-        sizes: list[int],
-        states: list[tuple[Tensor, Tensor]],
-        layers: Tensor,
-        n_rows: int,
-    ) -> None:
-        """Some steps of one direction through all layers: fill the rows of `layers[1:]`, advance the states in place.
-
-        Args:
-            direction: 0 forward, 1 backward.
-            words: (n_types, projection_dim).
-            tokens: The type of each token.
-            rows: The chunk's tokens in packed order.
-            sizes: Sequences of each step.
-            states: Hidden and cell of each layer.
-            layers: (n_layers + 1, n_tokens, projection_dim).
-            n_rows: Sequences that weights should be laid out for.
-        """
-        places = torch.from_numpy(rows).to(self.device)
-        # Words that come twice share the inputs' part of their gates in the first layer.
-        types, index = (torch.from_numpy(a).to(self.device) for a in np.unique(tokens[rows], return_inverse=True))
-        first, *others = zip(self._lstms[direction], states, layers[1:], strict=True)
-        lstm, state, layer = first
-        x = lstm.run(lstm.input_gates(words[types]), sizes, state, n_rows, index)
-        layer[places] = x
-        for lstm, state, layer in others:
-            y = lstm.run(lstm.input_gates(x), sizes, state, n_rows)
-            x = y.add_(x) if self.config.skip_connections else y
-            layer[places] = x
 
     def _word_vectors(self, ids: Ids) -> Tensor:
         """The vectors of words, (n_types, projection_dim), kept ones where there are any."""
@@ -229,7 +193,8 @@ class Engine:
         def run(part: slice) -> None:
             vectors[part] = self._encoder(torch.from_numpy(ids[part]).to(self.device), operations)
 
-        if len(ids) < FEW_WORDS or self.device.type != "cpu":
+        # The kernel shares its rows out itself.
+        if len(ids) < FEW_WORDS or self.device.type != "cpu" or self._kernel is not None:
             run(slice(None))
         else:
             both(lambda: run(slice(0, None, 2)), lambda: run(slice(1, None, 2)))
@@ -239,8 +204,14 @@ class Engine:
         if x.dtype != torch.float32:
             return call(layer, x)
         if id(layer) not in self._linears:
-            self._linears[id(layer)] = FixedWeight(layer.weight, "float32")
-        return self._linears[id(layer)].product(MANY_ROWS)(x, layer.bias)
+            self._linears[id(layer)] = self._fixed_linear(layer)
+        return self._linears[id(layer)](x)
+
+    def _fixed_linear(self, layer: nn.Linear) -> Callable[[Tensor], Tensor]:
+        if self._kernel is not None:
+            return NativeLinear(layer, self._kernel)
+        product, bias = FixedWeight(layer.weight, "float32").product(MANY_ROWS), layer.bias
+        return lambda x: product(x, bias)
 
     def _convolve(self, features: CharFeatures, ids: Tensor) -> Tensor:
         if self.device.type != "cpu" or not CharTables.suit(features):

@@ -1,0 +1,111 @@
+"""What runs the LSTM layers of both directions: by torch here, by the native kernel in `native_loop`."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ..config import BiLMConfig
+from ..packing import Packing
+from ..stack import Stacks
+from ..state import BiLMState
+from .lstm import InferenceLSTM
+from .parallel import both, in_turn
+
+Tokens = npt.NDArray[np.int64]
+
+
+class LayerLoop(Protocol):
+    """Runs all layers of both directions."""
+
+    def run(
+        self,
+        words: Tensor,
+        tokens: Tokens,
+        packing: Packing,
+        state: BiLMState,
+        layers: Tensor,
+        n_rows: int,
+        chunk_rows: int,
+    ) -> None:
+        """Fill `layers`, and advance the state in place.
+
+        Args:
+            words: The vectors of word types, (n_types, projection_dim).
+            tokens: The type of each token.
+            packing: Of the tokens.
+            state: Before the first tokens, sequences in packed order.
+            layers: (n_layers + 1, n_tokens, 2 * projection_dim).
+            n_rows: For how many sequences the weights should be laid out.
+            chunk_rows: Rows that may go through the layers together, which bounds the memory that this takes.
+        """
+
+
+class TorchLoop:
+    """By torch: anywhere, and on any device."""
+
+    def __init__(self, config: BiLMConfig, stacks: Stacks, precision: str) -> None:
+        self._config = config
+        self._lstms = tuple([InferenceLSTM(lstm, precision) for lstm in stack] for stack in stacks)
+
+    def run(
+        self,
+        words: Tensor,
+        tokens: Tokens,
+        packing: Packing,
+        state: BiLMState,
+        layers: Tensor,
+        n_rows: int,
+        chunk_rows: int,
+    ) -> None:
+        """See `LayerLoop`."""
+
+        def run_direction(direction: int) -> None:
+            half = layers[:, :, direction * self._config.projection_dim : (direction + 1) * self._config.projection_dim]
+            half[0] = words[torch.from_numpy(tokens).to(words.device)]
+            states = list(zip(state.hidden[direction], state.cell[direction], strict=True))
+            order = packing.directions[direction]
+            for steps, rows in packing.chunks(chunk_rows):
+                sizes = packing.batch_sizes[steps].tolist()
+                self._run_chunk(direction, words, tokens, order[rows], sizes, states, half, n_rows)
+
+        side_by_side = both if words.device.type == "cpu" else in_turn
+        side_by_side(lambda: run_direction(0), lambda: run_direction(1))
+
+    def _run_chunk(
+        self,
+        direction: int,
+        words: Tensor,
+        tokens: Tokens,
+        rows: Tokens,
+        sizes: Sequence[int],
+        states: list[tuple[Tensor, Tensor]],
+        layers: Tensor,
+        n_rows: int,
+    ) -> None:
+        """Some steps of one direction through all layers: fill the rows of `layers[1:]`, advance the states in place.
+
+        Args:
+            direction: 0 forward, 1 backward.
+            words: (n_types, projection_dim).
+            tokens: The type of each token.
+            rows: The chunk's tokens in packed order.
+            sizes: Sequences of each step.
+            states: Hidden and cell of each layer.
+            layers: (n_layers + 1, n_tokens, projection_dim).
+            n_rows: Sequences that weights should be laid out for.
+        """
+        places = torch.from_numpy(rows).to(words.device)
+        # Words that come twice share the inputs' part of their gates in the first layer.
+        types, index = (torch.from_numpy(a).to(words.device) for a in np.unique(tokens[rows], return_inverse=True))
+        first, *others = zip(self._lstms[direction], states, layers[1:], strict=True)
+        lstm, state, layer = first
+        x = lstm.run(lstm.input_gates(words[types]), sizes, state, n_rows, index)
+        layer[places] = x
+        for lstm, state, layer in others:
+            y = lstm.run(lstm.input_gates(x), sizes, state, n_rows)
+            x = y.add_(x) if self._config.skip_connections else y
+            layer[places] = x

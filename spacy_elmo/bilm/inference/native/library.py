@@ -1,0 +1,197 @@
+"""Finds the library, and chooses the kernel that suits the processor.
+
+It is called by ctypes, with plain arrays, and lets other Python threads run meanwhile. The environment variable
+SPACY_ELMO_NATIVE switches it off (`0`), or names the instructions that may be used at most (such as `avx2`).
+"""
+
+import ctypes
+import os
+from collections.abc import Sequence
+from ctypes import POINTER, Structure, c_bool, c_char_p, c_float, c_int64, c_void_p
+from dataclasses import dataclass
+from functools import cache
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ....errors import ElmoError
+
+VARIABLE = "SPACY_ELMO_NATIVE"
+
+Array = npt.NDArray[np.float32]
+
+
+class NativeError(ElmoError, ValueError):
+    """The environment asks for a kernel that this processor, or this installation, has not."""
+
+
+class Layer(Structure):
+    """See kernel.hpp."""
+
+    _fields_ = (("input", c_void_p), ("state", c_void_p), ("projection", c_void_p), ("bias", c_void_p))
+
+
+class Batch(Structure):
+    """See kernel.hpp."""
+
+    _fields_ = (
+        ("n_layers", c_int64),
+        ("width", c_int64),
+        ("cell_dim", c_int64),
+        ("skip_connections", c_int64),
+        ("cell_clip", c_float),
+        ("projection_clip", c_float),
+        ("words", c_void_p),
+        ("n_words", c_int64),
+        ("sizes", c_void_p),
+        ("n_steps", c_int64),
+        ("output_layer_stride", c_int64),
+        ("output_row_stride", c_int64),
+        ("chunk_rows", c_int64),
+        ("n_groups", c_int64),
+    )
+
+
+class Direction(Structure):
+    """See kernel.hpp."""
+
+    _fields_ = (
+        ("layers", POINTER(Layer)),
+        ("types", c_void_p),
+        ("places", c_void_p),
+        ("hidden", c_void_p),
+        ("cell", c_void_p),
+        ("output", c_void_p),
+    )
+
+
+class Linear(Structure):
+    """See kernel.hpp."""
+
+    _fields_ = (
+        ("x", c_void_p),
+        ("weight", c_void_p),
+        ("bias", c_void_p),
+        ("y", c_void_p),
+        ("n_inputs", c_int64),
+        ("n_outputs", c_int64),
+    )
+
+
+@cache
+def _library() -> ctypes.CDLL | None:
+    """None where the package was built without it."""
+    places = (Path(__file__).with_name(f"_kernel{suffix}") for suffix in EXTENSION_SUFFIXES)
+    path = next((place for place in places if place.exists()), None)
+    if path is None:
+        return None
+    library = ctypes.CDLL(str(path))
+    signatures: dict[str, tuple[Sequence[type], type | None]] = {
+        "elmo_n_kernels": ([], c_int64),
+        "elmo_kernel_name": ([c_int64], c_char_p),
+        "elmo_kernel_precision": ([c_int64], c_char_p),
+        "elmo_kernel_available": ([c_int64], c_bool),
+        "elmo_packed_bytes": ([c_int64, c_bool, c_int64, c_int64], c_int64),
+        "elmo_pack": ([c_int64, c_void_p, c_int64, c_int64, c_int64, c_bool, c_void_p], None),
+        "elmo_run": ([c_int64, POINTER(Batch), POINTER(Direction), c_int64], c_bool),
+        "elmo_multiply_add": ([c_int64, POINTER(Linear), c_int64, c_int64], None),
+    }
+    for name, (arguments, result) in signatures.items():
+        function = getattr(library, name)
+        function.argtypes, function.restype = arguments, result
+    return library
+
+
+@dataclass(frozen=True)
+class NativeKernel:
+    """One way to compute, that this processor can.
+
+    Attributes:
+        number: Of the library.
+        name: The instructions that it takes.
+        precision: Of its products.
+    """
+
+    number: int
+    name: str
+    precision: str
+
+    def pack(self, weight: Array, *, gates: bool) -> npt.NDArray[np.uint8]:
+        """A weight (n_outputs, n_inputs) as the kernel reads it, in memory that begins where a cache line does.
+
+        Args:
+            weight: Its rows in one piece each.
+            gates: Whether its rows are the four gates of cells.
+        """
+        library, (n_outputs, n_inputs) = _loaded(), weight.shape
+        n_bytes = library.elmo_packed_bytes(self.number, gates, n_outputs, n_inputs)
+        memory = np.empty(n_bytes + 63, dtype=np.uint8)
+        packed = memory[-memory.ctypes.data % 64 :][:n_bytes]
+        stride = weight.strides[0] // weight.itemsize
+        assert weight.dtype == np.float32
+        assert weight.strides[1] == weight.itemsize
+        library.elmo_pack(self.number, weight.ctypes.data, n_outputs, n_inputs, stride, gates, packed.ctypes.data)
+        return packed
+
+    def run(self, batch: Batch, directions: Sequence[Direction], n_threads: int) -> None:
+        """Both directions of a batch.
+
+        Raises:
+            MemoryError: There is none left.
+        """
+        if not _loaded().elmo_run(self.number, batch, (Direction * 2)(*directions), n_threads):
+            raise MemoryError("There is not enough memory for the states of a batch of sentences.")
+
+    def multiply_add(self, linear: Linear, n_rows: int, n_threads: int) -> None:
+        """A linear layer; for kernels of float32."""
+        _loaded().elmo_multiply_add(self.number, linear, n_rows, n_threads)
+
+
+def _loaded() -> ctypes.CDLL:
+    library = _library()
+    assert library is not None  # who has a kernel has it from there
+    return library
+
+
+@cache
+def kernels() -> tuple[NativeKernel, ...]:
+    """Those that this processor can run, the fastest last."""
+    library = _library()
+    if library is None:
+        return ()
+    return tuple(
+        NativeKernel(i, library.elmo_kernel_name(i).decode(), library.elmo_kernel_precision(i).decode())
+        for i in range(library.elmo_n_kernels())
+        if library.elmo_kernel_available(i)
+    )
+
+
+def kernel_for(precision: str) -> NativeKernel | None:
+    """The fastest, as far as the environment allows; none where it is switched off, or was not built.
+
+    Raises:
+        NativeError: The environment names instructions that there are none of.
+    """
+    wanted = os.environ.get(VARIABLE, "")
+    if wanted == "0":
+        return None
+    allowed, names = kernels(), [kernel.name for kernel in kernels()]
+    if wanted not in ("", "1"):
+        if wanted not in names:
+            known = ", ".join(dict.fromkeys(names)) or "none, since the package was built without a compiler"
+            raise NativeError(f"{VARIABLE} is {wanted!r}, but must be 0 or one of what this processor has: {known}.")
+        allowed = allowed[: len(names) - names[::-1].index(wanted)]
+    return next((kernel for kernel in reversed(allowed) if kernel.precision == precision), None)
+
+
+def explain(precision: str) -> str:
+    """Which kernel runs, and why."""
+    kernel, wanted = kernel_for(precision), os.environ.get(VARIABLE, "")
+    if kernel is None and _library() is None:
+        return "PyTorch (the package was built without a C++ compiler)"
+    if kernel is None:
+        return f"PyTorch ({VARIABLE}={wanted})"
+    best = f"{VARIABLE}={wanted}" if wanted not in ("", "1") else "the best of what this processor has"
+    return f"{kernel.name} ({best})"
