@@ -5,37 +5,20 @@ import os
 import shutil
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 from spacy.cli.evaluate import evaluate
-from spacy.tokens import Doc, DocBin, Span
+from spacy.tokens import Doc, DocBin
 
 from experiments import compare, compare_noise, noise
 from experiments.datasets import VOCAB, read_docs
 from tests.conftest import REPOSITORY
 from tests.experiments.helpers import convert_demo, run
-
-any_word = st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]), min_size=1, max_size=12)
-english = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'-09", min_size=1, max_size=12)
-words = st.lists(any_word | english, max_size=20)
-
-
-def n_edits(one: str, other: str) -> int:
-    """The Damerau-Levenshtein distance: of insertions, deletions, substitutions and swaps of neighbours."""
-    rows = [[max(i, j) if 0 in (i, j) else 0 for j in range(len(other) + 1)] for i in range(len(one) + 1)]
-    for i in range(1, len(one) + 1):
-        for j in range(1, len(other) + 1):
-            same = one[i - 1] == other[j - 1]
-            rows[i][j] = min(rows[i - 1][j] + 1, rows[i][j - 1] + 1, rows[i - 1][j - 1] + (not same))
-            if min(i, j) > 1 and one[i - 2 : i] == other[j - 2 : j][::-1]:
-                rows[i][j] = min(rows[i][j], rows[i - 2][j - 2] + 1)
-    return rows[-1][-1]
+from tests.test_augment import words
 
 
 def texts(docs: list[Doc]) -> list[list[str]]:
@@ -46,73 +29,7 @@ def tokens_of(docs: list[Doc]) -> list[str]:
     return [token.text for doc in docs for token in doc]
 
 
-def annotated(tokens: list[str]) -> Doc:
-    doc = Doc(VOCAB, words=tokens, spaces=[i % 3 != 0 for i in range(len(tokens))])
-    doc.cats = {"x": 1.0, "y": 0.0}
-    if len(tokens) > 2:
-        doc.set_ents([Span(doc, 1, 3, "PER")])
-        doc.spans["sc"] = [Span(doc, 0, 2, "A"), Span(doc, 1, len(tokens), "B")]
-    return doc
-
-
-# A word
-
-
-@given(any_word | english, st.integers(0, 1000))
-def test_an_error_is_one_edit(word: str, seed: int) -> None:
-    assume(noise.is_word(word))
-    other = noise.misspelt(word, Random(seed))
-    assert other
-    assert n_edits(word, other) == 1
-    # What is no letter stays.
-    assert [c for c in other if not c.isalpha()] == [c for c in word if not c.isalpha()]
-
-
-def test_kinds_and_places_of_errors_are_equally_likely() -> None:
-    """For a word of unlike letters none of which is beside another on the keyboard."""
-    chance = Random(0)
-    found = Counter(noise.misspelt("amen", chance) for _ in range(4000))
-    by_length = Counter({n: sum(found[word] for word in found if len(word) == n) for n in (3, 4, 5)})
-    assert by_length[3] == pytest.approx(1000, abs=120)
-    assert by_length[5] == pytest.approx(1000, abs=120)
-    assert sum(found[word] for word in ("maen", "aemn", "amne")) == pytest.approx(1000, abs=120)
-    for word in ("men", "aen", "amn", "ame"):
-        assert found[word] == pytest.approx(250, abs=70)
-
-
-def test_wrong_letters_are_near_on_the_keyboard() -> None:
-    assert {key: set(noise.NEXT[key]) for key in "aghpm"} == {
-        "a": set("qwsz"),
-        "g": set("tyfhvb"),
-        "h": set("yugjbn"),
-        "p": set("ol"),
-        "m": set("njk"),
-    }
-    # Whatever is beside a key has it beside itself.
-    assert all(key in noise.NEXT[other] for key in noise.NEXT for other in noise.NEXT[key])
-    chance = Random(0)
-    substituted = {word for word in (noise.misspelt("PP", chance) for _ in range(200)) if len(word) == 2}
-    assert substituted == {"OP", "PO", "LP", "PL"}
-
-
 # A data set
-
-
-@given(st.lists(words, max_size=4), st.floats(0, 1), st.integers(0, 1000))
-def test_all_but_the_words_stays(sentences: list[list[str]], rate: float, seed: int) -> None:
-    docs = [annotated(tokens) for tokens in sentences]
-    for doc, copy in zip(docs, noise.noised(docs, rate, seed), strict=True):
-        assert len(copy) == len(doc)
-        assert copy.cats == doc.cats
-        assert [token.whitespace_ for token in copy] == [token.whitespace_ for token in doc]
-        assert [(e.start, e.end, e.label_) for e in copy.ents] == [(e.start, e.end, e.label_) for e in doc.ents]
-        assert {name: [(s.start, s.end, s.label_) for s in group] for name, group in copy.spans.items()} == {
-            name: [(s.start, s.end, s.label_) for s in group] for name, group in doc.spans.items()
-        }
-        for one, other in zip(doc, copy, strict=True):
-            assert n_edits(one.text, other.text) <= noise.is_word(one.text)
-            # A misspelt word that is normalised to the right one would be no test.
-            assert other.norm_ == Doc(VOCAB, words=[other.text])[0].norm_
 
 
 @given(st.lists(words, max_size=4), st.floats(0, 1), st.floats(0, 1), st.integers(0, 1000))
@@ -133,18 +50,6 @@ def test_rates() -> None:
         changed = sum(one != other for one, other in zip(tokens_of(docs), tokens, strict=True))
         assert changed == pytest.approx(rate * 4000, abs=100 if 0 < rate < 1 else 0)
     assert texts(noise.noised(docs, 0.1, 1)) != texts(noise.noised(docs, 0.1, 2))
-
-
-def test_syntax_lemmas_and_unknown_spaces_stay() -> None:
-    doc = Doc(VOCAB, words=["They", "slept", "Then", "left"], heads=[1, 1, 3, 3], deps=["nsubj", "ROOT", "dep", "ROOT"])
-    doc[1].lemma_, doc[1].tag_, doc[1].pos_ = "sleep", "VBD", "VERB"
-    doc[1].set_morph("Tense=Past")
-    (copy,) = noise.noised([doc], 1, 0)
-    assert copy.has_unknown_spaces == doc.has_unknown_spaces is True
-    assert [token.head.i for token in copy] == [1, 1, 3, 3]
-    assert [token.dep_ for token in copy] == ["nsubj", "ROOT", "dep", "ROOT"]
-    assert (copy[1].lemma_, copy[1].tag_, copy[1].pos_, str(copy[1].morph)) == ("sleep", "VBD", "VERB", "Tense=Past")
-    assert [len(sentence) for sentence in copy.sents] == [2, 2]
 
 
 # The commands
