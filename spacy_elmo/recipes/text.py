@@ -16,6 +16,11 @@ COMMENTS = (
     ("paths", "kb =", "The knowledge base: a folder that its to_disk has written."),
     ("system", "gpu_allocator =", 'On a GPU "pytorch", and --gpu-id 0 for `train`.'),
     ("nlp", "batch_size =", "Docs at a time where pipelines run: fewer, if yours are long."),
+    (
+        "corpora.train",
+        "augmenter =",
+        'For texts with typing errors: {"@augmenters": "spacy-elmo.typos.v1", "level": 0.5, "rate": 0.2}',
+    ),
     ("training", "dropout =", "Of all layers but the listeners, which have their own."),
     ("training", "patience =", "Stops after so many steps without a better score; max_steps is the most."),
     ("training", "accumulate_gradient =", "With 4, a step is made of four batches: where memory is short."),
