@@ -8,8 +8,8 @@ from spacy_elmo.about import __version__
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 project = "spacy-elmo"
-author = "the authors of spacy-elmo"
-copyright = "its authors, MIT"
+author = "the spacy-elmo developers"
+copyright = "2026 the spacy-elmo developers, MIT"
 version = release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "generated"]

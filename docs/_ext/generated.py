@@ -16,8 +16,10 @@ from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
+import spacy
 import typer
 from docutils import nodes
+from spacy.language import Language
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -63,8 +65,15 @@ def _default(value: Any) -> str:
 def registered() -> Iterator[str]:
     """Each name that a config can have, with its settings."""
     for group, name, function in _registered():
-        yield f"## {name}\n\n`{group}`"
-        yield from _described(function)
+        key = "factory" if group == "factories" else f"@{group}"
+        yield f'## {name}\n\n`{key} = "{name}"`'
+        yield from _described(function, _given_by_the_factory(name) if group == "factories" else {})
+
+
+def _given_by_the_factory(name: str) -> dict[str, Any]:
+    """A component's settings with their defaults, which the factory keeps and the function does not."""
+    spacy.blank("en")  # which loads the factories
+    return Language.get_factory_meta(name).default_config or {}
 
 
 def _registered() -> Iterator[tuple[str, str, Callable[..., Any]]]:
@@ -73,20 +82,23 @@ def _registered() -> Iterator[tuple[str, str, Callable[..., Any]]]:
             yield point.group.removeprefix("spacy_"), point.name, point.load()
 
 
-def _described(function: Callable[..., Any]) -> Iterator[str]:
-    """The docstring's text, and a table of its `Args`."""
+def _described(function: Callable[..., Any], given: dict[str, Any]) -> Iterator[str]:
+    """The docstring's text, and a table of its `Args`, each of which has to be described."""
     text, _, arguments = inspect.cleandoc(function.__doc__ or "").partition("\nArgs:\n")
     yield _escaped(text)
     arguments = re.split(r"\n(?:Returns|Raises|Yields):", arguments)[0]
     found = dict(re.findall(r"^    (\w+): (.*(?:\n     .*)*)", arguments, flags=re.MULTILINE))
-    parameters = inspect.signature(function).parameters.values()
-    rows = [f"| `{each.name}` | {_setting(each)} | {_cell(found.get(each.name, ''))} |" for each in parameters]
-    yield "| setting | default | |\n|---|---|---|\n" + "\n".join(rows)
+    defaults = given or {name: each.default for name, each in inspect.signature(function).parameters.items()}
+    rows = [f"| `{name}` | {_setting(default)} | {_cell(found[name])} |" for name, default in defaults.items()]
+    if rows:
+        yield "| setting | default | |\n|---|---|---|\n" + "\n".join(rows)
 
 
-def _setting(parameter: inspect.Parameter) -> str:
+def _setting(default: Any) -> str:
     """A default as a config has it."""
-    return "" if parameter.default is parameter.empty else f"`{json.dumps(parameter.default, default=repr)}`"
+    if isinstance(default, dict):
+        return f"`{next(iter(default.values()))}`"
+    return "" if default is inspect.Parameter.empty else f"`{json.dumps(default, default=repr)}`"
 
 
 def configs() -> Iterator[str]:

@@ -23,20 +23,25 @@ def ElmoModel(
     layer_norm: bool = False,
     dropout: float = 0.0,
 ) -> Model[list[Doc], Vectors]:
-    """The architecture "spacy-elmo.ElmoModel.v1": for each Doc an array (n_tokens, nO) float32.
+    """The model of the component "elmo": for each Doc an array (n_tokens, nO) float32.
 
     Used as the tok2vec of another component, its biLM stays as it is: only the component "elmo" trains it. It then
     reads Docs as it finds them.
 
     Args:
-        source: what to load, see `load_bilm`; None for the embedded model of the pipeline's language. Looked up when
-            the weights are first needed, and never by a pipeline that was saved, which brings them along.
-        precision: "float32" or "bfloat16", see `BiLM`.
-        get_spans: a span getter, from `@span_getters`; by default the sentences of a Doc that has them, otherwise the
-            whole Doc. Where spans overlap, the vectors of a token are averaged; a token in no span has zeros.
-        output: how layers become vectors, see `LayerMix`.
-        layer_norm: see `LayerMix`.
-        dropout: see `LayerMix`.
+        source: What to load: the name of an embedded or downloaded model; a directory, an archive, or one file of a
+            model; a pair of paths; see `load_bilm`. None for the embedded model of the pipeline's language. Looked up
+            when the weights are first needed, and never by a pipeline that was saved, which brings them along.
+        precision: "float32"; or "bfloat16" for the LSTMs' matrix products: about one percent off, faster on processors
+            that have it and slower on others (CPUs without AVX-512 BF16 or AMX).
+        get_spans: What is read as one sequence: a span getter, from `@span_getters`, such as
+            "spacy-transformers.strided_spans.v1" (pip install spacy-transformers). By default the sentences of a Doc
+            that has them, otherwise the whole Doc. Where spans overlap, the vectors of a token are averaged; a token in
+            no span has zeros.
+        output: How layers become vectors: "average", "top", "concat", the number of a layer, or "mix": learned, from
+            listeners of the type "spacy.Tok2VecListener.v1".
+        layer_norm: Normalise each layer's vector of each token to mean 0 and variance 1 before mixing.
+        dropout: Share of the mixed vectors set to 0 in training. Not touched by the dropout of a training config.
     """
     return _elmo(BiLMEncoder(source, precision), LayerMix(output, layer_norm, dropout), get_spans or sentences_or_doc)
 

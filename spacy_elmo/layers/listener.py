@@ -161,15 +161,18 @@ def build_elmo_listener(
     layer_norm: bool = False,
     dropout: float = 0.0,
 ) -> Model[list[Doc], Vectors]:
-    """The architecture "spacy-elmo.ElmoListener.v1": for each Doc an array (n_tokens, nO) float32.
+    """A layer for the place of a tok2vec or of its embedding: for each Doc an array (n_tokens, nO) float32.
+
+    Each listener learns its own mix, gamma * sum(softmax(w) * layers), from one and the same pass of the biLM.
 
     Args:
-        upstream: name of the ELMo component to listen to; "*" for the nearest one before this component.
-        width: the width of the vectors. By default it is the upstream model's, and known from `nlp.initialize` on; a
+        upstream: Name of the ELMo component to listen to; "*" for the nearest one before this component.
+        width: The width of the vectors. By default it is the upstream model's, and known from `nlp.initialize` on; a
             value given here is checked against it. ("concat" makes it n_layers + 1 times as wide.)
         output: "mix", a learned mix of all layers; or "average", "top", "concat", or the number of a layer.
-        layer_norm: see `LayerMix`.
-        dropout: see `LayerMix`.
+        layer_norm: Normalise each layer's vector of each token to mean 0 and variance 1 before mixing.
+        dropout: Share of the mixed vectors set to 0 in training: the paper has 0.5. Not touched by the dropout of a
+            training config.
     """
     return ElmoListener(upstream, width, LayerMix(output, layer_norm, dropout))
 

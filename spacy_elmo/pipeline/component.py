@@ -55,15 +55,16 @@ def make_elmo(
     keep_layers: bool,
     cache_bytes: int,
 ) -> "Elmo":
-    """The factory "elmo".
+    """The component "elmo": vectors for all tokens of a Doc, and layers for the components that listen to it.
 
     Args:
-        nlp: the pipeline.
-        name: the component's name in it.
-        model: an architecture "spacy-elmo.ElmoModel.v1".
-        frozen: true and the biLM only gives features; false and the components that listen to it train it, too.
-        keep_layers: keep all layers on each Doc, as `Doc._.elmo_layers`. Always done while an ElmoListener needs them.
-        cache_bytes: how much memory may hold the layers of texts that training sees again, while frozen.
+        nlp: The pipeline.
+        name: The component's name in it.
+        model: Its model, an architecture "spacy-elmo.ElmoModel.v1".
+        frozen: True and the biLM only gives features; false and all components that listen to it train it, too.
+        keep_layers: Keep all layers on each Doc, as `Doc._.elmo_layers`, even if no listener needs them.
+        cache_bytes: Memory, in training and while frozen, for the layers of texts that come again, so that the biLM
+            runs over each once and not once an epoch; 0 for none. Prediction after a training adds nothing to it.
     """
     return Elmo(nlp.vocab, model, name, frozen=frozen, keep_layers=keep_layers, cache_bytes=cache_bytes)
 

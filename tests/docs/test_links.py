@@ -1,0 +1,31 @@
+"""Where the links of pages lead. Sphinx looks after those between pages of docs/; the README is none of them."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+from .blocks import PAGES
+
+OUTSIDE = [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")]
+
+
+def anchors(path: Path) -> set[str]:
+    """Those of a page's headings, as GitHub makes them; the cards are pages that include another one."""
+    page = path.read_text("utf8")
+    included = re.findall(r"^```{include} (\S+)$", page, flags=re.MULTILINE)
+    texts = [page, *((path.parent / name).read_text("utf8") for name in included)]
+    headings = re.findall(r"^#+ (.*)$", "\n".join(texts), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", [*PAGES.values(), *OUTSIDE[1:]], ids=lambda path: path.name)
+def test_links_lead_to_files_and_headings_that_exist(path: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", path.read_text("utf8")):
+        name, _, anchor = target.partition("#")
+        page = path.parent / name if name else path
+        assert page.exists(), target
+        if anchor and "reference" not in page.parts:
+            assert anchor in anchors(page), target
