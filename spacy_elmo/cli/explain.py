@@ -17,6 +17,7 @@ Examples:
   python -m spacy elmo explain senses match texts/ --output match.html
   python -m spacy elmo explain senses match senses.jsonl --by doc.user_data.sense
   python -m spacy elmo explain layers training/ner/model-best --texts texts/ --output layers.html
+  python -m spacy elmo explain importance training/ner/model-best "She flew to Bergen." --output why.html
 """
 
 explain_cli = typer.Typer(name="explain", help=HELP, no_args_is_help=True, rich_markup_mode=None)
@@ -132,5 +133,36 @@ def layers(
         write_page(found, output)
 
 
+def importance(
+    pipeline: Annotated[Path, typer.Argument(metavar="PIPELINE", help="A trained pipeline", show_default=False)],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What it is to decide about", show_default=False)],
+    output: OutputOption = None,
+    component: Annotated[
+        str | None,
+        typer.Option(
+            "--component",
+            "-c",
+            help="Whose decision; by default that of the first textcat or ner that listens to ELMo",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Show which words made a text categorizer or an entity recognizer say what it says.
+
+    \b
+    Examples:
+      python -m spacy elmo explain importance training/ner/model-best "She flew to Bergen." --output why.html
+    """
+    with failing():
+        import spacy
+
+        from ..explain import explain_decisions
+        from ..explain.decisions import first_decider
+
+        nlp = spacy.load(pipeline)
+        write_page(explain_decisions(nlp, component or first_decider(nlp), nlp(text)), output)
+
+
 explain_cli.command("senses")(senses)
+explain_cli.command("importance")(importance)
 explain_cli.command("layers")(layers)

@@ -5,6 +5,7 @@ Path("match.html").write_text(render(senses), "utf8")
 """
 
 from .errors import ExplainError
+from .importance import Explanation, Importance, explain_decisions
 from .layers import LayerReport, Mix, Movement, learned_mixes, measure_movement
 from .occurrences import Occurrence, find_occurrences
 from .senses import Senses, find_senses
@@ -12,11 +13,14 @@ from .show import render, serve
 
 __all__ = [
     "ExplainError",
+    "Explanation",
+    "Importance",
     "LayerReport",
     "Mix",
     "Movement",
     "Occurrence",
     "Senses",
+    "explain_decisions",
     "find_occurrences",
     "find_senses",
     "learned_mixes",

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from spacy_elmo.cli.explain import explain_cli
 from tests.explain.conftest import SENTENCES
+from tests.pipeline.helpers import pipeline, train
 
 
 def explain(*arguments: str | Path) -> str:
@@ -45,3 +46,13 @@ def test_layers(tmp_path: Path, texts: Path, tiny_source: str) -> None:
     assert ">match<" in page
     assert "How far context moves a word" in page
     assert "nothing to show" in explain(*call)
+
+
+def test_importance(tmp_path: Path, tiny_source: str) -> None:
+    nlp = pipeline(tiny_source, "textcat")
+    train(nlp, 10)
+    nlp.to_disk(tmp_path / "nlp")
+    call = [tmp_path / "nlp", "Vera moved to Kiel", "--output", tmp_path / "page.html"]
+    assert explain("importance", *call).startswith("0 ")
+    assert (tmp_path / "page.html").read_text("utf8").count('class="token') == 8
+    assert "no component 'ner'" in explain("importance", *call, "--component", "ner")

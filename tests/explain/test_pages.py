@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from spacy_elmo import BiLM
-from spacy_elmo.explain import LayerReport, Mix, find_senses, measure_movement, render
+from spacy_elmo.explain import (
+    Explanation,
+    Importance,
+    LayerReport,
+    Mix,
+    find_senses,
+    measure_movement,
+    render,
+)
 from tests.explain.browser import Browser
 from tests.explain.conftest import occurrences
 
@@ -27,7 +35,13 @@ def _layers(bilm: BiLM) -> Any:
     return LayerReport(mixes, movement, probes)
 
 
-MAKERS: dict[str, Callable[[BiLM], Any]] = {"senses": _senses, "layers": _layers}
+def _importance(bilm: BiLM) -> Any:
+    shares = np.array([0.5, -0.2, 0.1])
+    one = Importance("Kiel (GPE)", shares, shares[::-1], score=0.7, baseline_score=0.3, n_steps=16)
+    return Explanation("ner", ("Kiel", "<b>", "."), "padding", (one, one))
+
+
+MAKERS: dict[str, Callable[[BiLM], Any]] = {"senses": _senses, "layers": _layers, "importance": _importance}
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +94,19 @@ def test_a_chart_is_drawn_once_for_each_width_and_shown_in_one(pages: dict[str, 
         chromium.open(pages["layers"], width)
         assert chromium.run(shown) == [name] * 3
     assert "1.20" in chromium.run("document.querySelector('.wide').textContent")
+
+
+def test_words_are_shaded_by_their_shares(pages: dict[str, Path], chromium: Browser) -> None:
+    chromium.open(pages["importance"])
+    tokens = "[...document.querySelectorAll('.tokens')[0].children].map(t => [t.textContent, t.className])"
+    assert chromium.run(tokens) == [
+        ["Kiel+50", "token for"],
+        ["<b>\N{MINUS SIGN}20", "token against"],
+        [".+10", "token for"],
+    ]
+    shade = "getComputedStyle(document.querySelectorAll('.token')[{}]).backgroundColor"
+    colours = {chromium.run(shade.format(i)) for i in range(3)}
+    assert len(colours) == 3
 
 
 # Senses

@@ -2,13 +2,15 @@
 
 from typing import Any
 
+from ..importance import Explanation
 from ..layers import LayerReport
 from ..senses import Senses
+from .importance import importance_page
 from .layers import layers_page
 from .senses import senses_page
 from .shell import Page
 
-_PAGES: dict[type, Any] = {Senses: senses_page, LayerReport: layers_page}
+_PAGES: dict[type, Any] = {Senses: senses_page, LayerReport: layers_page, Explanation: importance_page}
 
 
 def page_of(found: Any) -> Page:

@@ -1,0 +1,144 @@
+"""Which words made a decision."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from spacy import Language
+
+from spacy_elmo.explain import ExplainError, explain_decisions
+from spacy_elmo.explain.decisions import CategoryDecision, decisions_of, first_decider
+from spacy_elmo.explain.importance import _explained, integrated_gradients
+from spacy_elmo.explain.word_path import WordPath, padding_vector, word_vectors
+from tests.pipeline.helpers import elmo_listener_of, examples, listener, model_config, pipeline, train
+
+TEXT = "Vera moved to Kiel"
+
+
+@pytest.fixture(scope="module")
+def nlp(tiny_source: str) -> Language:
+    """With an ner and two textcats, of one category and of several, and dropout in a listener."""
+    nlp = pipeline(tiny_source, "ner", "textcat", tok2vec=listener(dropout=0.2), initialize=False)
+    several = model_config("textcat") | {"exclusive_classes": False}
+    nlp.add_pipe("textcat_multilabel", config={"model": several})
+    nlp.initialize(lambda: examples(nlp))
+    train(nlp, 30)
+    return nlp
+
+
+@pytest.fixture(params=["ner", "textcat", "textcat_multilabel"])
+def path(request: pytest.FixtureRequest, nlp: Language) -> WordPath:
+    return WordPath(nlp, request.param, nlp(TEXT))
+
+
+def test_the_way_from_word_vectors_is_the_pipelines_own(nlp: Language) -> None:
+    doc = nlp(TEXT)
+    for name in ("textcat", "textcat_multilabel"):
+        alone = nlp.select_pipes(enable=["elmo", name])
+        with alone:
+            cats = nlp(TEXT).cats
+        path = WordPath(nlp, name, doc)
+        np.testing.assert_allclose(path.vectors, word_vectors(path.bilm, TEXT.split()), atol=0)
+        for label, value in cats.items():
+            assert path.scores(CategoryDecision(label), path.vectors[None])[0] == pytest.approx(value, rel=1e-4)
+    path = WordPath(nlp, "ner", doc)
+    found = [(d.start, d.end, d.label) for d in decisions_of(path.component, path.model, doc)]
+    assert found
+    assert found == [(ent.start, ent.end, ent.label_) for ent in doc.ents]
+
+
+def test_gradients_are_those_of_finite_differences(path: WordPath) -> None:
+    decision = decisions_of(path.component, path.model, path.doc)[-1]
+    # Half way to the baseline, where nothing is saturated.
+    x = path.vectors / 2 + padding_vector(path.bilm) / 2
+    step = 2e-2
+    rng = np.random.default_rng(0)
+    gradient = path.gradients(decision, x[None])[0]
+    for _ in range(3):
+        way = rng.normal(size=x.shape).astype("float32")
+        way /= np.linalg.norm(way)
+        low, high = path.scores(decision, np.stack([x - step * way, x + step * way]))
+        assert (high - low) / (2 * step) == pytest.approx((gradient * way).sum(), rel=0.03, abs=2e-4)
+
+
+def test_the_shares_add_up_to_the_difference_of_the_scores(nlp: Language) -> None:
+    doc = nlp(TEXT)
+    for name in ("ner", "textcat", "textcat_multilabel"):
+        for background in ((), ("likes", "hot", "jam")):
+            for one in explain_decisions(nlp, name, doc, background=background).decisions:
+                difference = one.score - one.baseline_score
+                assert abs(difference) > 0.05
+                assert one.gradients.sum() == pytest.approx(difference, rel=0.01)
+
+
+def test_occlusion_is_what_the_score_loses_without_a_word(path: WordPath) -> None:
+    decision = decisions_of(path.component, path.model, path.doc)[0]
+    one = _explained(path, decision, padding_vector(path.bilm), 512)
+    x = path.vectors.copy()
+    x[2] = padding_vector(path.bilm)
+    assert one.occlusion[2] == pytest.approx(one.score - path.scores(decision, x[None])[0], rel=1e-3, abs=1e-5)
+
+
+def test_sentences_are_read_apart_and_whitespace_has_no_share(nlp: Language) -> None:
+    doc = nlp.make_doc("Vera moved  to Kiel")
+    doc[3].is_sent_start = True
+    for token in doc:
+        token.is_sent_start = token.i == 3
+    with nlp.select_pipes(enable=["elmo", "textcat"]):
+        doc = nlp(doc)
+    path = WordPath(nlp, "textcat", doc)
+    assert path.rows == [0, 1, 3, 4]
+    assert [len(sequence) for sequence in path._words.sequences] == [2, 2]
+    (one,) = explain_decisions(nlp, "textcat", doc).decisions
+    assert one.gradients[2] == one.occlusion[2] == 0
+    assert one.score == pytest.approx(doc.cats[one.decision], rel=1e-4)
+
+
+def test_the_pipeline_stays_as_it_was(nlp: Language) -> None:
+    doc = nlp(TEXT)
+    before = nlp.get_pipe("ner").to_bytes(), nlp.get_pipe("textcat").to_bytes()
+    gradients = gradients_of(nlp)
+    batches = [elmo_listener_of(nlp, name)._batch for name in ("ner", "textcat")]
+    for name in ("ner", "textcat"):
+        explain_decisions(nlp, name, doc)
+    assert gradients_of(nlp) == gradients
+    assert [elmo_listener_of(nlp, name)._batch for name in ("ner", "textcat")] == batches
+    assert (nlp.get_pipe("ner").to_bytes(), nlp.get_pipe("textcat").to_bytes()) == before
+    assert elmo_listener_of(nlp, "ner").mix.attrs["dropout"] == 0.2
+
+
+def gradients_of(nlp: Language) -> list[bytes]:
+    nodes = [node for name in ("ner", "textcat") for node in nlp.get_pipe(name).model.walk()]
+    return [node.get_grad(key).tobytes() for node in nodes for key in node.grad_names]
+
+
+def test_too_few_steps_are_refused(nlp: Language, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spacy_elmo.explain.importance.STEPS", 1)
+    monkeypatch.setattr("spacy_elmo.explain.importance.TOLERANCE", 1e-9)
+    with pytest.raises(ExplainError, match="after 2 steps"):
+        explain_decisions(nlp, "ner", nlp(TEXT), max_steps=2)
+
+
+def test_more_steps_come_nearer(nlp: Language) -> None:
+    path = WordPath(nlp, "ner", nlp(TEXT))
+    decision = decisions_of(path.component, path.model, path.doc)[0]
+    nothing = np.broadcast_to(padding_vector(path.bilm), path.vectors.shape)
+    low, high = path.scores(decision, np.stack([nothing, path.vectors]))
+    errors = [abs(integrated_gradients(path, decision, nothing, n).sum() - (high - low)) for n in (2, 64)]
+    assert errors[1] < errors[0] / 5
+
+
+@pytest.mark.parametrize(
+    ("explain", "told"),
+    [
+        (lambda nlp: explain_decisions(nlp, "tagger", nlp(TEXT)), "text categorizers and entity recognizers"),
+        (lambda nlp: explain_decisions(nlp, "sentencizer", nlp(TEXT)), "listen"),
+        (lambda nlp: first_decider(nlp), "neither"),
+    ],
+)
+def test_what_cannot_be_explained_is_told(tiny_source: str, explain: Callable[[Language], Any], told: str) -> None:
+    nlp = pipeline(tiny_source, "tagger")
+    nlp.add_pipe("sentencizer")
+    with pytest.raises(ExplainError, match=told):
+        explain(nlp)
