@@ -2,12 +2,12 @@
 
     python -m experiments.importance PIPELINE COMPONENT TEXTS.spacy [--limit 40] [--output metrics/importance]
 
-Four answers for each baseline, over the decisions about the first texts. How near a text of baseline words is to saying
-nothing: for a text categorizer, the distance of its probability from an even guess. How many steps the shares take to add
-up within 1 %. How well the shares agree with occlusion by the same baseline (Pearson's correlation over tokens, the mean
-of texts). And for a text categorizer what the pipeline itself says when the N_REMOVED words of the largest share are cut
-out of the text (comprehensiveness, DeYoung et al. 2020), beside as many words drawn at random: the more is lost, the more
-it was these words. The mean is one over the words of all the texts.
+Four answers for each baseline, over the decisions about the first texts. How near a text of baseline words is to
+saying nothing: for a text categorizer, the distance of its probability from an even guess. How many steps the shares
+take to add up within 1 %. How well the shares agree with occlusion by the same baseline (Pearson's correlation over
+tokens, the mean of texts). And for a text categorizer what the pipeline itself says when the N_REMOVED words of the
+largest share are cut out of the text (comprehensiveness, DeYoung et al. 2020), beside as many words drawn at random:
+the more is lost, the more it was these words. The mean is one over the words of all the texts.
 """
 
 import argparse
@@ -39,14 +39,14 @@ def lost(nlp: Language, doc: Doc, one: Importance, positions: list[int]) -> floa
 
 def measured(nlp: Language, component: str, docs: list[Doc], background: list[str]) -> dict[str, Any]:
     rng = np.random.default_rng(0)
-    n_labels = len(nlp.get_pipe(component).labels)
+    decider: Any = nlp.get_pipe(component)
     rows: dict[str, list[float]] = {"from_even": [], "steps": [], "agreement": [], "lost": [], "lost_random": []}
     for doc in docs:
         for one in explain_decisions(nlp, component, doc, background=background).decisions:
             rows["steps"].append(one.n_steps)
             rows["agreement"].append(float(np.corrcoef(one.gradients, one.occlusion)[0, 1]))
             if one.decision in doc.cats and len(doc) > 2 * N_REMOVED:
-                rows["from_even"].append(abs(one.baseline_score - 1 / n_labels))
+                rows["from_even"].append(abs(one.baseline_score - 1 / len(decider.labels)))
                 largest = np.argsort(-one.gradients)[:N_REMOVED].tolist()
                 rows["lost"].append(lost(nlp, doc, one, largest))
                 drawn = rng.choice(len(doc), N_REMOVED, replace=False).tolist()
