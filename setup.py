@@ -18,6 +18,7 @@ class BuildWithConfigs(build_py):
     """Copies the configs into the package."""
 
     def run(self) -> None:
+        """Build as setuptools does, then copy."""
         super().run()
         if not self.editable_mode:
             target = Path(self.build_lib, "spacy_elmo", CONFIGS)

@@ -77,7 +77,8 @@ def _given_by_the_factory(name: str) -> dict[str, Any]:
 
 
 def _registered() -> Iterator[tuple[str, str, Callable[..., Any]]]:
-    for point in sorted(distribution("spacy-elmo").entry_points, key=lambda point: (point.group, point.name)):
+    points = distribution("spacy-elmo").entry_points
+    for point in sorted(points, key=lambda point: (point.group != "spacy_factories", point.group, point.name)):
         if point.value.startswith("spacy_elmo.") and point.group != "spacy_cli":
             yield point.group.removeprefix("spacy_"), point.name, point.load()
 
@@ -112,7 +113,8 @@ def configs() -> Iterator[str]:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"([*_<\[])", r"\\\1", text)
+    """What Markdown would take for marks, outside of code."""
+    return re.sub(r"`[^`]*`|([*_<\[])", lambda found: f"\\{found[1]}" if found[1] else found[0], text)
 
 
 def _cell(text: str) -> str:

@@ -39,6 +39,7 @@ class CharCNN(CharFeatures):
         return characters.boundary_ids(self.config.max_characters)
 
     def forward(self, ids: Tensor, operations: Operations = DIFFERENTIABLE) -> Tensor:
+        """The vectors of words, (n_words, projection_dim), from their character ids (n_words, max_characters)."""
         weight = self.projection.weight
         if len(ids) == 0:
             return weight.new_zeros(0, self.config.projection_dim)

@@ -66,6 +66,7 @@ class Highway(nn.Module):
         self.carry = nn.Linear(dim, dim, dtype=torch.float32)
 
     def forward(self, x: Tensor, operations: Operations = DIFFERENTIABLE) -> Tensor:
+        """Let through, at each feature of (n, dim), what the gate says: the input, or its transform."""
         linear = operations.linear
         return torch.lerp(x, torch.relu(linear(self.transform, x)), torch.sigmoid(linear(self.carry, x)))
 

@@ -47,6 +47,7 @@ class LexiconEncoder(nn.Module):
         return self.lexicon.boundary_ids(self.config.max_characters)
 
     def forward(self, ids: Tensor, operations: Operations = DIFFERENTIABLE) -> Tensor:
+        """The vectors of words, (n_words, projection_dim), from the ids of words and characters in (n_words, n_ids)."""
         weight = self.projection.weight
         if len(ids) == 0:
             return weight.new_zeros(0, self.config.projection_dim)

@@ -26,15 +26,19 @@ class LSTMLayer(Protocol):
     projection_clip: float
 
     @property
-    def projection(self) -> Tensor: ...
+    def projection(self) -> Tensor:
+        """(projection_dim, cell_dim)."""
 
-    def split_weight(self) -> tuple[Tensor, Tensor]: ...
+    def split_weight(self) -> tuple[Tensor, Tensor]:
+        """The gates' weights of the input and of the state."""
 
-    def gate_bias(self) -> Tensor: ...
+    def gate_bias(self) -> Tensor:
+        """Of the four gates, (4 * cell_dim,)."""
 
     def __call__(
         self, x: Tensor, batch_sizes: Sequence[int], state: State, starts: Tensor | None = ...
-    ) -> tuple[Tensor, State]: ...
+    ) -> tuple[Tensor, State]:
+        """See `ProjectedLSTM.forward`."""
 
 
 class ProjectedLSTM(nn.Module):

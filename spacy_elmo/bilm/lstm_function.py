@@ -52,6 +52,7 @@ class LSTMFunction(torch.autograd.Function):
         cell_clip: float,
         projection_clip: float,
     ) -> tuple[Tensor, Tensor, Tensor]:
+        """The outputs of a layer over packed steps, and its last state; keeps what the derivatives take."""
         dtype = _product_dtype(x)
         n_rows, input_dim = x.shape
         cell_dim, projection_dim = cell.shape[1], hidden.shape[1]
@@ -89,6 +90,7 @@ class LSTMFunction(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_output: Tensor, d_final_hidden: Tensor, d_final_cell: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradients of all inputs, step by step from the last one to the first."""
         arguments, first_cell, gates, cells, squashed, exposed, output, weight, projection, keep = ctx.saved_tensors
         (cell_clip, projection_clip), dtype = ctx.clips, ctx.dtype
         input_dim = arguments.shape[1] - projection.shape[0]

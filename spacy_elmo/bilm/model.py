@@ -85,6 +85,7 @@ class BiLM(nn.Module):
 
     @property
     def device(self) -> torch.device:
+        """Where the weights are."""
         return self.word_encoder.projection.weight.device
 
     def read_boundary_words(self) -> "BiLM":

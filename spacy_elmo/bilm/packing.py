@@ -53,6 +53,7 @@ class Packing:
 
     @property
     def directions(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Of each packed row, the token that the forward and the backward direction read there."""
         return self.forward, self.backward
 
     def chunks(self, max_rows: int) -> list[tuple[slice, slice]]:

@@ -14,7 +14,8 @@ class Token(Protocol):
     """A word as an object, as spaCy, Stanza, Flair and AllenNLP have it."""
 
     @property
-    def text(self) -> str: ...
+    def text(self) -> str:
+        """The word as it stands in the text."""
 
 
 Sentences = Iterable[Iterable[str | Token]]

@@ -31,6 +31,7 @@ class BiLMState:
 
     @property
     def n_sequences(self) -> int:
+        """How many sequences it is the state of."""
         return self.hidden.shape[2]
 
     def reorder(self, order: Tensor) -> "BiLMState":

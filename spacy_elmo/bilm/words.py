@@ -48,6 +48,7 @@ class WordTypes:
 
     @classmethod
     def of(cls, sentences: Sequence[Sequence[str]], numbering: Numbering) -> "WordTypes":
+        """Number the distinct words of sentences in the order in which they come, the boundaries first."""
         number = {word: i for i, word in enumerate(dict.fromkeys(chain.from_iterable(sentences)), start=BOUNDARIES)}
         ids = np.concatenate([numbering.boundary_ids(), numbering.word_ids(list(number))])
         lengths = [len(sentence) + BOUNDARIES for sentence in sentences]

@@ -39,6 +39,7 @@ class AllenNLP(Format):
     written = (OPTIONS_FILE, WEIGHTS_FILE)
 
     def locate(self, directory: Path) -> Location:
+        """See `Format.locate`."""
         return Location(self, directory, (_only(directory, f"*{OPTIONS_FILE}"), _only(directory, *_WEIGHTS)))
 
     def beside(self, path: Path) -> Location | None:
@@ -56,9 +57,11 @@ class AllenNLP(Format):
         return None
 
     def weights(self, location: Location) -> tuple[Path, ...]:
+        """See `Format.weights`."""
         return (location.paths[1],)
 
     def read(self, location: Location) -> Contents:
+        """See `Format.read`."""
         options_path, weights_path = location.paths
         config, wanted, absent = _checked(options_path, weights_path)
         with opened(weights_path) as file:
@@ -67,12 +70,15 @@ class AllenNLP(Format):
         return Contents(str(weights_path), config, parameters)
 
     def check(self, location: Location) -> None:
+        """See `Format.check`."""
         _checked(*location.paths)
 
     def dtypes(self, location: Location) -> set[str]:
+        """See `Format.dtypes`."""
         return dtypes_in(location.paths[1])
 
     def ignored(self, location: Location) -> tuple[str, ...]:
+        """See `Format.ignored`."""
         with opened(location.paths[1]) as file:
             return tuple(sorted(path for path in shapes_in(file) if path.startswith(_SOFTMAX)))
 
@@ -91,6 +97,7 @@ class AllenNLP(Format):
         return files
 
     def limits(self, config: BiLMConfig) -> list[str]:
+        """See `Format.limits`."""
         faults = []
         if (length := config.max_characters) != ALLENNLP_CHARACTERS:
             faults.append(

@@ -34,12 +34,15 @@ class AllenNLPArchive(Format):
     members = (CONFIG_FILE,)
 
     def locate(self, directory: Path) -> Location:
+        """See `Format.locate`."""
         return Location(self, directory, (directory / CONFIG_FILE, directory / WEIGHTS_FILE))
 
     def weights(self, location: Location) -> tuple[Path, ...]:
+        """See `Format.weights`."""
         return (location.paths[1],)
 
     def read(self, location: Location) -> Contents:
+        """See `Format.read`."""
         weights_path = location.paths[1]
         config = _config(location)
         check_size(config, weights_path.stat().st_size, str(weights_path))
@@ -54,9 +57,11 @@ class AllenNLPArchive(Format):
         return Contents(str(weights_path), config, copies)
 
     def files(self, location: Location) -> tuple[Path, ...]:
+        """See `Format.files`."""
         return (*location.paths, _options_path(location))
 
     def dtypes(self, location: Location) -> set[str]:
+        """See `Format.dtypes`."""
         return {str(tensor.dtype).removeprefix("torch.") for tensor in _read_bilm(location.paths[1]).values()}
 
 

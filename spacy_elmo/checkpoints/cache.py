@@ -51,10 +51,12 @@ class Output:
                 self._file.truncate()
 
     def write(self, data: bytes) -> None:
+        """Write to the file, with errors that name it."""
         with caching(self.path):
             self._file.write(data)
 
     def close(self) -> None:
+        """Close the file, with errors that name it."""
         with caching(self.path):
             self._file.close()
 

@@ -46,18 +46,23 @@ class ManyLangs(Format):
     members = (CONFIG_FILE, CHARACTERS_FILE, WORDS_FILE)
 
     def locate(self, directory: Path) -> Location:
+        """See `Format.locate`."""
         return Location(self, directory, (directory / TOKEN_EMBEDDER_FILE, directory / ENCODER_FILE))
 
     def weights(self, location: Location) -> tuple[Path, ...]:
+        """See `Format.weights`."""
         return location.paths
 
     def read(self, location: Location) -> Contents:
+        """See `Format.read`."""
         return _read(location.directory)
 
     def files(self, location: Location) -> tuple[Path, ...]:
+        """See `Format.files`."""
         return tuple(sorted(path for path in location.directory.iterdir() if path.is_file()))
 
     def dtypes(self, location: Location) -> set[str]:
+        """See `Format.dtypes`."""
         return {"float32"}
 
 

@@ -34,25 +34,31 @@ class Native(Format):
     written = (CONFIG_FILE, WEIGHTS_FILE, LEXICON_FILE)
 
     def locate(self, directory: Path) -> Location:
+        """See `Format.locate`."""
         return Location(self, directory, (directory / CONFIG_FILE, directory / WEIGHTS_FILE))
 
     def weights(self, location: Location) -> tuple[Path, ...]:
+        """See `Format.weights`."""
         return (location.directory / WEIGHTS_FILE,)
 
     def read(self, location: Location) -> Contents:
+        """See `Format.read`."""
         config_path, weights_path = location.paths
         config = _read_config(config_path)
         lexicon = read_lexicon_json(config, location.directory / LEXICON_FILE)
         return Contents(str(weights_path), config, read_parameters(config, weights_path, lexicon), lexicon)
 
     def files(self, location: Location) -> tuple[Path, ...]:
+        """See `Format.files`."""
         names = (CONFIG_FILE, LEXICON_FILE, WEIGHTS_FILE)
         return tuple(path for path in (location.directory / name for name in names) if path.exists())
 
     def dtypes(self, location: Location) -> set[str]:
+        """See `Format.dtypes`."""
         return stored_dtypes(location.directory / WEIGHTS_FILE)
 
     def serialize(self, bilm: BiLM, dtype: str, vocabulary: Sequence[str] | None = None) -> dict[str, bytes]:
+        """See `Format.serialize`."""
         files = {WEIGHTS_FILE: serialize_parameters(bilm, dtype)}
         if bilm.lexicon is not None:
             files[LEXICON_FILE] = serialize_lexicon(bilm.lexicon)

@@ -26,10 +26,12 @@ class SavedPipeline(Format):
     members = (_META_FILE, _COMPONENT_FILE)
 
     def recognises(self, directory: Path) -> bool:
+        """See `Format.recognises`."""
         is_pipeline = (directory / _CONFIG_FILE).is_file() and (directory / _META_FILE).is_file()
         return is_pipeline or ((directory / _COMPONENT_FILE).is_file() and _holds_bilm(directory / MODEL_FILE))
 
     def locate(self, directory: Path) -> Location:
+        """See `Format.locate`."""
         found = [path for path in _models(directory) if _holds_bilm(path)]
         if len(found) == 1:
             return Location(self, found[0].parent, (found[0],))
@@ -39,13 +41,16 @@ class SavedPipeline(Format):
         raise CheckpointError(f"{directory} is a spaCy pipeline with {len(found)} biLMs. Give {names}.")
 
     def weights(self, location: Location) -> tuple[Path, ...]:
+        """See `Format.weights`."""
         return location.paths
 
     def read(self, location: Location) -> Contents:
+        """See `Format.read`."""
         (path,) = location.paths
         return unpack(_packed(path), str(path))
 
     def dtypes(self, location: Location) -> set[str]:
+        """See `Format.dtypes`."""
         return {"float32"}
 
 

@@ -74,6 +74,7 @@ class WordTable:
         return len(self._offsets) - 1
 
     def word(self, i: int) -> str:
+        """The word of a type."""
         return self._characters[self._offsets[i] : self._offsets[i + 1]].tobytes().decode("utf8")
 
     def first(self, n: int) -> list[str]:

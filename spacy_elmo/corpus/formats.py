@@ -49,6 +49,7 @@ class Document:
 
     @property
     def n_characters(self) -> int:
+        """Of all its parts together."""
         return sum(map(len, self.parts))
 
 

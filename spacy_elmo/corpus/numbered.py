@@ -71,6 +71,7 @@ class Shards:
         return self._n_shards
 
     def add(self, documents: Documents) -> None:
+        """Take up documents; a shard is written when enough have come."""
         rows, document_rows = documents
         self._buffer.append(documents)
         self._n_buffered += len(rows)
@@ -80,6 +81,7 @@ class Shards:
             self.flush()
 
     def flush(self) -> None:
+        """Write what has not been written."""
         if self._n_buffered:
             self._write(self._n_shards, joined(self._buffer))
             self._n_shards += 1
@@ -131,6 +133,7 @@ class Shards:
 
 
 def joined(parts: Sequence[Documents]) -> Documents:
+    """Several runs of documents as one."""
     rows = np.concatenate([np.empty(0, np.int32), *(rows for rows, _ in parts)])
     document_rows = np.concatenate([np.empty(0, np.int64), *(document_rows for _, document_rows in parts)])
     return rows, document_rows

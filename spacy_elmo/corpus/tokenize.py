@@ -48,6 +48,7 @@ class TextSettings:
 
     @property
     def code_digest(self) -> str | None:
+        """Of the file that registers functions of the user's own; None without one."""
         return None if self.code is None else digest(self.code)
 
 

@@ -37,9 +37,11 @@ class CategoryDecision:
 
     @property
     def name(self) -> str:
+        """The label."""
         return self.label
 
     def score(self, component: TextCategorizer, model: Model, docs: Sequence[Doc]) -> Scored:
+        """See `Decision.score`."""
         if self.label not in component.labels:
             raise ExplainError(f"{component.name!r} has the categories {component.labels}, and no {self.label!r}.")
         number = component.labels.index(self.label)
@@ -77,9 +79,11 @@ class EntityDecision:
 
     @property
     def name(self) -> str:
+        """The text, with the label."""
         return f"{self.text} ({self.label})"
 
     def score(self, component: EntityRecognizer, model: Model, docs: Sequence[Doc]) -> Scored:
+        """See `Decision.score`."""
         steps, finish = _begin(model, docs)
         states = component.moves.init_batch([_without_entities(doc) for doc in docs])
         total = np.ones(len(docs))

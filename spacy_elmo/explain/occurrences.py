@@ -25,6 +25,7 @@ class Occurrence:
 
     @property
     def word(self) -> str:
+        """The word itself."""
         return self.words[self.position]
 
 

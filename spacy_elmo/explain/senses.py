@@ -50,6 +50,7 @@ class Senses:
 
     @property
     def n_layers(self) -> int:
+        """The context-free word counts as one."""
         return len(self.points)
 
     def nearest(self, layer: int, i: int) -> list[int]:

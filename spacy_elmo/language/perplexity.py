@@ -32,6 +32,7 @@ class SentenceScore:
 
     @property
     def perplexity(self) -> "Perplexity":
+        """Of this sentence alone."""
         return Perplexity.of([self])
 
 

@@ -37,6 +37,7 @@ class LogUniformSampler:
         self.probabilities = np.log((ranks + 2) / (ranks + 1)) / np.log(n_classes + 1)
 
     def draw(self, rng: np.random.Generator) -> Negatives:
+        """Distinct classes, and of every class the expected count among as many draws as it took to find these."""
         draws = np.empty(0, dtype=np.int64)
         firsts = draws
         while len(firsts) < self.n_negatives:

@@ -32,6 +32,7 @@ class Softmax(nn.Module):
 
     @property
     def n_classes(self) -> int:
+        """How many words it knows."""
         return len(self.bias)
 
     def forward(self, hidden: Tensor, targets: Tensor, negatives: Negatives | None = None) -> Tensor:

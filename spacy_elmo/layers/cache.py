@@ -73,6 +73,7 @@ class LayerCache:
         return [found[key] if key in found else computed[key] for key in keys]
 
     def clear(self) -> None:
+        """Drop all that is kept."""
         with self._lock:
             self._clear()
 

@@ -88,6 +88,7 @@ def is_elmo_model(model: Model) -> bool:
 
 
 def forward(model: Model[list[Doc], Vectors], docs: list[Doc], is_train: bool) -> tuple[Vectors, Callable]:
+    """Vectors of docs, and the callback that takes their gradient to the biLM."""
     encoder, mix = model.layers
     frozen = model.attrs["frozen"]
     set_language(model, docs)
@@ -122,6 +123,7 @@ def read(
 
 
 def init(model: Model[list[Doc], Vectors], X: list[Doc] | None = None, Y: Vectors | None = None) -> None:
+    """Load the biLM, and learn its dimensions."""
     encoder, _ = model.layers
     set_language(model, X or [])
     encoder.initialize()

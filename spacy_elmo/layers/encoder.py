@@ -28,6 +28,7 @@ def BiLMEncoder(source: Source | None, precision: str) -> Model[list[DocWords], 
 def forward(
     model: Model[list[DocWords], Layers], words: list[DocWords], is_train: bool
 ) -> tuple[Layers, LayersBackprop]:
+    """Layers of each Doc, and the callback that takes their gradient to the biLM."""
     init(model)
     shim = bilm_shim(model)
     ops: Any = model.ops

@@ -55,6 +55,7 @@ def check_settings(output: Any, dropout: Any) -> None:
 
 
 def forward(model: Model[Layers, Vectors], layers: Layers, is_train: bool) -> tuple[Vectors, Callable]:
+    """Vectors of each Doc's layers, and the callback that gives these layers' gradient."""
     ops: Any = model.ops
     if not layers:
         return [], lambda dYs: []
@@ -83,6 +84,7 @@ def forward(model: Model[Layers, Vectors], layers: Layers, is_train: bool) -> tu
 
 
 def init(model: Model[Layers, Vectors], X: Layers | None = None, Y: Vectors | None = None) -> None:
+    """Learn the dimensions from layers, and begin with their average."""
     if X:
         set_dims(model, n_layers=X[0].shape[0], width=X[0].shape[2])
         reset_mix(model)

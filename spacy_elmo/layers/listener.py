@@ -78,6 +78,7 @@ class ElmoListener(Model):
 
     @property
     def mix(self) -> Model[Layers, Vectors]:
+        """What makes vectors of the layers that come."""
         return self.layers[0]
 
     @property
@@ -114,6 +115,7 @@ class ElmoListener(Model):
         return self._link is not None and self._link.upstream is upstream
 
     def link(self, upstream: Upstream) -> None:
+        """Listen to a component from now on."""
         if self.upstream_name not in ("*", upstream.name):
             self.attrs["renamed"] = {self._configured_name: upstream.name}
         self._link = Link(upstream)
@@ -178,6 +180,7 @@ def build_elmo_listener(
 
 
 def forward(model: ElmoListener, docs: list[Doc], is_train: bool) -> tuple[Vectors, Callable]:
+    """Vectors of docs, and the callback that hands the gradient of their layers to the upstream."""
     if is_train:
         layers, backprop_layers = model.layers_for(docs)
     else:

@@ -34,6 +34,7 @@ class BiLMShim(Shim):
 
     @property
     def bilm(self) -> BiLM:
+        """The model, loaded when it is first asked for."""
         if self._model is None:
             self._model = load_bilm(self._source(), get_torch_default_device(), self.cfg["precision"])
         return self._model
@@ -69,6 +70,7 @@ class BiLMShim(Shim):
         return [_to_array(tensor.detach()) for tensor in tensors], backprop
 
     def finish_update(self, optimizer: Optimizer) -> None:
+        """Let spaCy's optimizer change the weights by the gradients that have come."""
         if self._model is None:
             return
         for name, parameter in self._model.named_parameters():
@@ -92,6 +94,7 @@ class BiLMShim(Shim):
                 parameters[name].data = value
 
     def to_device(self, device_type: str, device_id: int) -> None:
+        """Move the model, where it is loaded."""
         if self._model is not None:
             self._model.to(f"cuda:{device_id}" if device_type == "gpu" else "cpu")
 
@@ -100,6 +103,7 @@ class BiLMShim(Shim):
         return pack(self.bilm)
 
     def from_bytes(self, data: bytes) -> "BiLMShim":
+        """Take the biLM that `to_bytes` wrote."""
         self._model = unpack(data).bilm(self.cfg["precision"]).to(get_torch_default_device())
         return self
 

@@ -50,6 +50,7 @@ class DocWords:
 
     @classmethod
     def of(cls, doc: Doc, spans: Iterable[Span]) -> "DocWords":
+        """The words of a Doc in spans, without whitespace; spans of nothing else are left out."""
         spans = list(spans)
         tokens = [[token for token in span if not token.text.isspace()] for span in spans]
         tokens = [span for span in tokens if span]

@@ -16,6 +16,7 @@ class LayersGradient:
         self._sum: Layers | None = None
 
     def add(self, d_layers: Layers) -> list[Any]:
+        """Add a listener's gradient of the layers; its loss is the squared length."""
         self._losses[self._name] += sum(float((array**2).sum()) for array in d_layers)
         if self._sum is None:
             self._sum = [array.copy() for array in d_layers]
@@ -26,6 +27,7 @@ class LayersGradient:
 
     @property
     def has_come(self) -> bool:
+        """Whether any listener has sent one."""
         return self._sum is not None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -33,6 +35,7 @@ class LayersGradient:
         return LayersGradient, (discard, {self._name: 0.0}, self._name)
 
     def apply(self) -> None:
+        """Send the sum back through the biLM."""
         if self._sum is not None:
             self._backprop(self._sum)
 
@@ -45,6 +48,7 @@ class MixBackprop:
         self._add_gradient = add_gradient
 
     def __call__(self, d_vectors: Vectors) -> list[Any]:
+        """Add the gradient of the vectors to that of the layers."""
         return self._add_gradient(self._backprop_mix(d_vectors))
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -67,10 +67,12 @@ class Listened:
 
     @property
     def encoder(self) -> Model[list[DocWords], Layers]:
+        """The component's biLM."""
         return self.model.layers[0]
 
     @property
     def mix(self) -> Model[Layers, Vectors]:
+        """What makes `Doc.tensor` of its layers."""
         return self.model.layers[1]
 
     def words_of(self, docs: list[Doc], listener: Model | None = None) -> list[DocWords]:
@@ -97,19 +99,23 @@ class Listened:
 
     @property
     def listeners(self) -> list[Model]:
+        """All that listen, whatever component they are in."""
         return [listener for listeners in self.listener_map.values() for listener in listeners]
 
     @property
     def listening_components(self) -> list[str]:
+        """The names of the components that listen, as spaCy asks for them."""
         readers = [reader.component for reader in self._tensor_readers if self._may_be_for(reader)]
         return ListeningComponents(self.listener_map, dict.fromkeys(readers) if self.frozen else self.listener_map)
 
     def add_listener(self, listener: Model, component_name: str) -> None:
+        """Take up a listener of a component; spaCy calls it."""
         listeners = self.listener_map.setdefault(component_name, [])
         if listener not in listeners:
             listeners.append(listener)
 
     def remove_listener(self, listener: Model, component_name: str) -> bool:
+        """Let go of a listener of a component, and say whether there was one; spaCy calls it."""
         listeners = self.listener_map.get(component_name, [])
         if listener not in listeners:
             return False

@@ -60,6 +60,7 @@ class Ranks:
         return torch.cat(parts, dim=dim)
 
     def barrier(self) -> None:
+        """Wait until all ranks have come here."""
         if self.size > 1:
             dist.barrier()
 

@@ -23,6 +23,7 @@ class Objective(nn.Module):
 
     @property
     def recurrence(self) -> Recurrence:
+        """What computes the layers over time."""
         return self._recurrence[0]
 
     def forward(

@@ -48,6 +48,7 @@ class Progress:
         self._finalize()
 
     def advance(self) -> None:
+        """A step was made."""
         self._bar.update()
         self._log_step(None)
 

@@ -157,6 +157,7 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
+        """Whether all steps are made, or patience is at its end."""
         patience = self.settings.patience
         return self.run_state.step >= self.total_steps or bool(patience and self.run_state.stale >= patience)
 

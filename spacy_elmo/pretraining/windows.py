@@ -98,6 +98,7 @@ class Windows:
         self._open: dict[int, tuple[tuple[int, int], IntArray]] = {}
 
     def window(self, epoch: int, number: int) -> Window:
+        """One of an epoch, by its number."""
         order, ends = self._order(epoch)
         rows = np.stack([self._lane_rows(lane, number * self.unroll, order, ends) for lane in self.lanes], axis=2)
         inputs, targets, starts = rows[0:2], rows[2:4], rows[4].astype(bool)

@@ -95,6 +95,7 @@ class Workers:
         self._pairs: dict[int, tuple[Worker, Worker]] = {}
 
     def pair(self, n_threads: int) -> tuple[Worker, Worker]:
+        """The two workers for this number of threads, started when they are first asked for."""
         with self._starting:
             if n_threads not in self._pairs:
                 self._pairs[n_threads] = Worker(n_threads), Worker(n_threads)

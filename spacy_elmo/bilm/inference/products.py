@@ -85,6 +85,7 @@ class Plain:
         self._transposed = transposed
 
     def __call__(self, x: Tensor, addend: Tensor | None = None) -> Tensor:
+        """The product, with the addend where there is one."""
         if addend is None:
             return x @ self._transposed
         return torch.addmm(addend, x, self._transposed, out=addend if addend.dim() == 2 else None)
@@ -100,6 +101,7 @@ class Packed:
         self._weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous(), None)
 
     def __call__(self, x: Tensor, addend: Tensor | None = None) -> Tensor:
+        """The product, with the addend where there is one."""
         if addend is not None and addend.dim() == 2:
             return torch.ops.mkldnn._linear_pointwise.binary(x, addend, self._weight, None, "add")
         return torch.ops.mkldnn._linear_pointwise(x, self._weight, addend, "none", [], "")
@@ -114,6 +116,7 @@ class Half:
         self._product: Product = Packed(weight) if packed else Plain(weight.t())
 
     def __call__(self, x: Tensor, addend: Tensor | None = None) -> Tensor:
+        """The product, with the addend where there is one."""
         y = self._product(x.bfloat16(), None).float()
         return y if addend is None else y.add_(addend)
 

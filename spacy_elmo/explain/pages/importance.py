@@ -17,6 +17,7 @@ _METHODS = (
 
 
 def importance_page(explanation: Explanation) -> Page:
+    """Each decision's tokens, shaded by what they weighed, the two methods side by side."""
     found = explanation.decisions
     if found:
         names = ", ".join(one.decision for one in found)
