@@ -24,6 +24,14 @@ class Encoder(str, Enum):
     bilstm = "bilstm"
 
 
+class Pool(str, Enum):
+    """What makes one vector of those of a text's sentences."""
+
+    mean = "mean"
+    max = "max"
+    attention = "attention"
+
+
 def init_config(
     output_file: Annotated[
         Path,
@@ -56,6 +64,12 @@ def init_config(
     at_output: Annotated[
         bool, typer.Option("--at-output", help="ELMo vectors at the encoder's output, too (the paper's section 3.2)")
     ] = False,
+    pool: Annotated[
+        Pool | None, typer.Option("--pool", help="For long texts: find text categories by the vectors of sentences")
+    ] = None,
+    sentences: Annotated[
+        str | None, typer.Option("--sentences", help="For long texts: read only first:30, or sampled:30, of each")
+    ] = None,
     frozen: Annotated[
         bool, typer.Option("--frozen/--finetune", help="Whether the biLM stays, or is trained along")
     ] = True,
@@ -78,6 +92,7 @@ def init_config(
       python -m spacy elmo init-config ner.cfg --lang en --pipeline ner
       python -m spacy elmo init-config config.cfg --lang ja --pipeline ner,textcat --optimize accuracy
       python -m spacy elmo init-config config.cfg --pipeline textcat --vectors en_core_web_md
+      python -m spacy elmo init-config config.cfg --pipeline textcat --pool attention --sentences sampled:30
       python -m spacy elmo init-config config.cfg --lang da --pipeline tagger,parser --source manylangs-da
     """
     is_stdout = str(output_file) == "-"
@@ -96,6 +111,8 @@ def init_config(
             transformer=transformer,
             encoder=encoder.value,
             at_output=at_output,
+            pool=pool.value if pool else None,
+            sentences=sentences,
             frozen=frozen,
             baseline=baseline,
             gpu=gpu,

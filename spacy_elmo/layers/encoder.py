@@ -1,5 +1,7 @@
 """The words of Docs to the biLM's layers."""
 
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, cast
 
 from thinc.api import Model
@@ -7,7 +9,11 @@ from thinc.api import Model
 from ..checkpoints import Source
 from .shim import BiLMShim
 from .spans import DocWords
-from .types import Layers, LayersBackprop
+from .types import Array, Layers, LayersBackprop
+
+# Words that are read at once in prediction, or one sequence where it alone has more. What was read of a long document's
+# sentences goes to its place before the next are.
+BLOCK = 65_536
 
 
 def BiLMEncoder(source: Source | None, precision: str) -> Model[list[DocWords], Layers]:
@@ -35,17 +41,33 @@ def forward(
     n_layers, width = model.get_dim("nL"), model.get_dim("nO")
     sequences = [sequence for doc in words for sequence in doc.sequences]
     if is_train:
-        vectors, backprop_bilm = shim.begin_update(sequences)
+        trained, backprop_bilm = shim.begin_update(sequences)
+        vectors = iter(trained)
     else:
-        vectors = shim.predict(sequences)
+        vectors = _predict(shim, sequences)
     remaining = (ops.asarray3f(array) for array in vectors)
-    layers = [doc.place(ops, [next(remaining) for _ in doc.sequences], n_layers, width) for doc in words]
+    layers = [doc.place(ops, islice(remaining, len(doc.sequences)), n_layers, width) for doc in words]
 
     def backprop(d_layers: Layers) -> list[DocWords]:
         backprop_bilm([dv for doc, d_doc in zip(words, d_layers, strict=True) for dv in doc.pick(ops, d_doc)])
         return []
 
     return layers, backprop
+
+
+def _predict(shim: BiLMShim, sequences: Sequence[Sequence[str]]) -> Iterator[Array]:
+    """The layers of each sequence. At most BLOCK words are read before those who wait have taken what is there."""
+    start = 0
+    while start < len(sequences):
+        end, n_words = start, 0
+        while end < len(sequences) and (end == start or n_words + len(sequences[end]) <= BLOCK):
+            n_words += len(sequences[end])
+            end += 1
+        vectors = shim.predict(sequences[start:end])
+        vectors.reverse()
+        while vectors:
+            yield vectors.pop()
+        start = end
 
 
 def init(model: Model[list[DocWords], Layers], X: list[DocWords] | None = None, Y: Layers | None = None) -> None:

@@ -14,6 +14,8 @@ FIXED_CHOICES = ("average", "top", "concat")
 _Backprop = Callable[[Array], Array]
 # Added to the variance in the layer normalisation, as in AllenNLP's scalar mix and in Thinc's LayerNorm.
 EPSILON = 1e-8
+# Tokens that are mixed at once where nothing is to be learned from them: bounds the copies that a long document takes.
+BLOCK = 65_536
 
 
 def LayerMix(output: str | int, layer_norm: bool = False, dropout: float = 0.0) -> Model[Layers, Vectors]:
@@ -61,11 +63,10 @@ def forward(model: Model[Layers, Vectors], layers: Layers, is_train: bool) -> tu
         return [], lambda dYs: []
     if model.has_dim("nO") is None:
         init(model, layers)
+    if not is_train and max(array.shape[1] for array in layers) > BLOCK:
+        return [_mix_in_blocks(model, array) for array in layers], _nothing_to_learn
     lengths = ops.asarray1i([array.shape[1] for array in layers])
-    X = ops.xp.concatenate([ops.asarray3f(array) for array in layers], axis=1)
-    if model.attrs["layer_norm"]:
-        X, backprop_norm = _normalise(X)
-    Y, backprop_output = _apply_output(model, X)
+    Y, backprop_mix = _mix_and_normalise(model, ops.xp.concatenate([ops.asarray3f(array) for array in layers], axis=1))
     if is_train and model.attrs["dropout"]:
         mask = ops.get_dropout_mask(Y.shape, model.attrs["dropout"])
         Y = Y * mask
@@ -74,13 +75,32 @@ def forward(model: Model[Layers, Vectors], layers: Layers, is_train: bool) -> tu
         dY = ops.xp.concatenate(dYs, axis=0)
         if is_train and model.attrs["dropout"]:
             dY = dY * mask
-        dX = backprop_output(dY)
-        if model.attrs["layer_norm"]:
-            dX = backprop_norm(dX)
         ends = ops.xp.cumsum(lengths)
-        return ops.xp.split(dX, [int(end) for end in ends[:-1]], axis=1)
+        return ops.xp.split(backprop_mix(dY), [int(end) for end in ends[:-1]], axis=1)
 
     return ops.unflatten(Y, lengths), backprop
+
+
+def _mix_in_blocks(model: Model[Layers, Vectors], layers: Array) -> Array:
+    """The vectors of one document, (n_tokens, nO), some tokens at a time."""
+    ops: Any = model.ops
+    Y: Array = ops.alloc2f(layers.shape[1], model.get_dim("nO"), zeros=False)
+    for start in range(0, len(Y), BLOCK):
+        Y[start : start + BLOCK], _ = _mix_and_normalise(model, ops.asarray3f(layers[:, start : start + BLOCK]))
+    return Y
+
+
+def _nothing_to_learn(dYs: Vectors) -> Layers:
+    raise ValueError("The mix was run for prediction, and keeps nothing to learn from.")
+
+
+def _mix_and_normalise(model: Model[Layers, Vectors], X: Array) -> tuple[Array, _Backprop]:
+    """Vectors (n_tokens, nO) of layers (n_layers, n_tokens, width), without dropout."""
+    if not model.attrs["layer_norm"]:
+        return _apply_output(model, X)
+    X, backprop_norm = _normalise(X)
+    Y, backprop_output = _apply_output(model, X)
+    return Y, lambda dY: backprop_norm(backprop_output(dY))
 
 
 def init(model: Model[Layers, Vectors], X: Layers | None = None, Y: Vectors | None = None) -> None:

@@ -61,13 +61,14 @@ class DocWords:
             tuple((span.start, span.end) for span in spans),
         )
 
-    def place(self, ops: Any, vectors: list[Array], n_layers: int, width: int) -> Array:
+    def place(self, ops: Any, vectors: Iterable[Array], n_layers: int, width: int) -> Array:
         """Put the vectors of the sequences, (n_layers, n_words, width) each, into the rows of the Doc.
 
         Where spans overlap, a token's vectors are averaged; tokens in no sequence have zeros.
         """
         if len(self.rows) == 1 and len(self.rows[0]) == self.n_tokens:
-            return vectors[0]
+            (array,) = vectors
+            return array
         layers = ops.alloc3f(n_layers, self.n_tokens, width)
         for rows, array in zip(self.rows, vectors, strict=True):
             layers[:, list(rows)] += array

@@ -134,8 +134,9 @@ class Elmo(Listened, TrainablePipe):
         to_numpy: Callable[[Any], Array] = self.model.ops.to_numpy
         tensor: Any
         for doc, words, vectors, layers in zip(docs, *predictions, strict=True):
-            # A copy, so that a kept Doc does not keep the vectors of its whole batch.
-            array = to_numpy(vectors).copy()
+            array = to_numpy(vectors)
+            if array.base is not None and array.base.size > array.size:
+                array = array.copy()  # a kept Doc must not keep the vectors of its whole batch
             tensor = vectors if on_device else array
             if (reader := self._leaves_tensor(doc)) is None:
                 doc.tensor = tensor

@@ -54,6 +54,20 @@ HASHED: Settings = {
     "include_static_vectors": False,
 }
 
+# What makes one vector of the vectors of a long text's sentences, for text categories.
+_REDUCE: Settings = {
+    "@architectures": "spacy.TextCatReduce.v1",
+    "use_reduce_first": False,
+    "use_reduce_last": False,
+    "use_reduce_max": False,
+    "use_reduce_mean": False,
+}
+POOLS: dict[str, Settings] = {
+    "mean": {**_REDUCE, "use_reduce_mean": True},
+    "max": {**_REDUCE, "use_reduce_max": True},
+    "attention": {"@architectures": "spacy.TextCatParametricAttention.v1"},
+}
+
 # What a baseline has in place of ELMo: the tok2vec of `spacy init config`.
 BASELINE: Settings = {
     "@architectures": "spacy.Tok2Vec.v2",

@@ -22,6 +22,7 @@ TRANSFORMER: Settings = {
         "get_spans": {"@span_getters": "spacy-transformers.strided_spans.v1", "window": 128, "stride": 96},
     },
 }
+TEXT_CATEGORIES = {"textcat", "textcat_multilabel"}
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Recipe:
         transformer: A transformer's name or path, which then stands beside ELMo and is not trained.
         encoder: A name in `choices.ENCODERS`.
         at_output: Whether ELMo vectors also stand beside the encoder's output.
+        pool: A name in `choices.POOLS`: text categories are found by the vectors of sentences, for long texts.
+        sentences: How many of a text's sentences are read at all, "first:30" or "sampled:30".
         frozen: Whether the biLM only gives features.
         baseline: Whether spaCy's default tok2vec takes the place of ELMo: what to compare with.
         gpu: Whether it is to be trained on a GPU.
@@ -50,6 +53,8 @@ class Recipe:
     transformer: str | None = None
     encoder: str = "window"
     at_output: bool = False
+    pool: str | None = None
+    sentences: str | None = None
     frozen: bool = True
     baseline: bool = False
     gpu: bool = False
@@ -80,6 +85,10 @@ class Recipe:
         for name in self.pipeline:
             if not nlp.has_factory(name):
                 raise RecipeError(f"spaCy has no component {name!r}. Those that read ELMo: {', '.join(COMPONENTS)}.")
+        if (self.pool or self.sentences) and not set(self.pipeline) & TEXT_CATEGORIES:
+            raise RecipeError(
+                "Only text categories are found by the vectors of sentences: textcat, textcat_multilabel."
+            )
         if self.transformer is not None and not nlp.has_factory("transformer"):
             raise RecipeError("A transformer takes spacy-transformers: pip install 'spacy-elmo[transformers]'.")
         return load_model_from_config(Config(self._base()), auto_fill=True).config
@@ -109,7 +118,8 @@ class Recipe:
 
     def _components(self) -> dict[str, Settings]:
         found: dict[str, Settings] = {}
-        for name in self.pipeline:
+        needs_sentences = (self.pool or self.sentences) and self.pipeline[0] in COMPONENTS
+        for name in (*(["sentencizer"] if needs_sentences else []), *self.pipeline):
             if name in COMPONENTS and not set(found) & {"elmo", "tok2vec"}:
                 found |= self._upstreams()
             found[name] = self._reader(name) if name in COMPONENTS else {"factory": name}
@@ -121,7 +131,7 @@ class Recipe:
             embed = {**choices.BASELINE["embed"], "include_static_vectors": self.vectors is not None}
             return {"tok2vec": {"factory": "tok2vec", "model": {**choices.BASELINE, "embed": embed}}}
         source = self.source or embedded_for(self.lang)
-        model = {"@architectures": "spacy-elmo.ElmoModel.v1", "source": source}
+        model = {"@architectures": "spacy-elmo.ElmoModel.v1", "source": source, "get_spans": self._span_getter()}
         found: dict[str, Settings] = {"elmo": {"factory": "elmo", "frozen": self.frozen, "model": model}}
         if self.transformer is not None:
             found["transformer"] = merged(TRANSFORMER, {"model": {"name": self.transformer}})
@@ -131,7 +141,21 @@ class Recipe:
         """A component as its factory makes it, with another tok2vec."""
         default: Any = Language.get_factory_meta(name).default_config
         settings = merged({"factory": name, **default}, choices.HEADS.get(name, {}))
-        return {**settings, "model": {**settings["model"], "tok2vec": self._tok2vec(name)}}
+        read = self._tok2vec(name)
+        if self.pool is None or name not in TEXT_CATEGORIES:
+            return {**settings, "model": {**settings["model"], "tok2vec": read}}
+        means = {"@architectures": "spacy-elmo.SpanMeans.v1", "tok2vec": read, "get_spans": self._span_getter()}
+        pool = {**choices.POOLS[self.pool], "exclusive_classes": name == "textcat"}
+        return {**settings, "model": {**pool, "tok2vec": means}}
+
+    def _span_getter(self) -> Settings | None:
+        """What says which sentences are read; None for all."""
+        if self.sentences is None:
+            return None
+        which, _, number = self.sentences.partition(":")
+        if which not in ("first", "sampled") or not number.isdecimal() or not int(number):
+            raise RecipeError(f"Sentences are such as first:30 or sampled:30, but not {self.sentences!r}.")
+        return {"@span_getters": f"spacy-elmo.{which}_sentences.v1", "n": int(number)}
 
     def _tok2vec(self, name: str) -> Settings:
         if self.baseline:

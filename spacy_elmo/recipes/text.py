@@ -9,6 +9,7 @@ from .choices import COMPONENTS
 from .recipe import Recipe
 
 WIDTH = 120
+_POOLED = {"mean": "the mean", "max": "the maximum", "attention": "attention"}
 # A section and how a line in it begins, both patterns, and what stands above the first such line.
 COMMENTS = (
     ("paths", "train =", "Texts with their annotations, .spacy files: `python -m spacy convert` makes them."),
@@ -31,6 +32,7 @@ COMMENTS = (
     ("components.elmo", "cache_bytes =", "Memory for what a frozen biLM says of the training texts, computed once."),
     ("components.elmo.model", "source =", "`python -m spacy elmo info` lists more; yours is a folder."),
     ("components.elmo.model", "precision =", '"bfloat16" is faster where the processor has it, at three digits.'),
+    ("components.elmo.model.get_spans", "n =", "As many sentences are read; the textcat's get_spans says the same."),
     ("components.transformer.model", "name =", "Not trained: it is among frozen_components."),
     ("components.*", '@architectures = "spacy-elmo.ElmoListener*', "Mixes ELMo's layers as this component learns."),
     ("components.*", 'output = "mix"', '"top" and "average" learn no mix; "concat" gives all layers side by side.'),
@@ -65,6 +67,8 @@ def command(recipe: Recipe, output: str) -> str:
         ("--vectors", recipe.vectors, default.vectors),
         ("--transformer", recipe.transformer, default.transformer),
         ("--encoder", recipe.encoder, default.encoder),
+        ("--pool", recipe.pool, default.pool),
+        ("--sentences", recipe.sentences, default.sentences),
     ):
         words += [option, value] if value is not None and value != usual else []
     switches = {"--at-output": recipe.at_output, "--finetune": not recipe.frozen, "--gpu": recipe.gpu}
@@ -86,6 +90,8 @@ def title(recipe: Recipe) -> str:
     words += " as they are" if not any(recipe.reading(name).encoded or beside for name in recipe.readers) else ""
     words += ", through a BiLSTM" if recipe.encoder == "bilstm" else ""
     words += ", and on them again at the encoder's output" if recipe.at_output else ""
+    words += f", for long texts: {_POOLED[recipe.pool]} over sentences" if recipe.pool is not None else ""
+    words += f", of which {' '.join(recipe.sentences.split(':'))} are read" if recipe.sentences is not None else ""
     return f"{words[0].upper()}{words[1:]}."
 
 

@@ -10,6 +10,7 @@ from spacy.tokens import Doc
 from thinc.api import SGD, Model
 
 from spacy_elmo import BiLM
+from spacy_elmo.layers import encoder
 from spacy_elmo.layers.encoder import BiLMEncoder, bilm_shim
 from spacy_elmo.layers.spans import DocWords, doc_words, sentences_or_doc
 from tests.manylangs import random_model
@@ -192,3 +193,21 @@ def test_a_model_with_a_lexicon_learns_and_is_saved(tmp_path: Path, manylangs_so
     loaded = make_encoder(str(tmp_path / "not there")).from_bytes(encoder.to_bytes())
     for a, b in zip(loaded.predict(DOCS), changed, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_many_words_are_read_a_block_at_a_time(tiny_source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the layers of a long document's sentences do not all wait for their place."""
+    model = make_encoder(tiny_source)
+    whole = model.predict(DOCS)
+    sizes: list[int] = []
+    predict = bilm_shim(model).predict
+
+    def note(sentences: list[list[str]]) -> list[np.ndarray]:
+        sizes.append(sum(map(len, sentences)))
+        return predict(sentences)
+
+    monkeypatch.setattr(bilm_shim(model), "predict", note)
+    monkeypatch.setattr(encoder, "BLOCK", 2)
+    for found, wanted in zip(model.predict(DOCS), whole, strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-6)
+    assert sizes == [3, 1, 2, 2]

@@ -1,5 +1,6 @@
 """The layer mix against its formulas in NumPy, in float64."""
 
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy.typing as npt
 import pytest
 from thinc.api import Model
 
+from spacy_elmo.layers import layer_mix
 from spacy_elmo.layers.layer_mix import LayerMix, mix_weights
 
 Array = npt.NDArray[Any]
@@ -258,3 +260,28 @@ def test_parameters_come_back_from_bytes() -> None:
     np.testing.assert_array_equal(loaded.get_param("gamma"), GAMMA)
     for a, b in zip(loaded.predict(layers), mix.predict(layers), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@all_outputs
+@with_and_without_norm
+def test_a_long_document_is_mixed_in_blocks(
+    output: str | int, layer_norm: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mix, layers = initialized_mix(output, layer_norm), random_layers((11, 0, 3))
+    whole = mix.predict(layers)
+    monkeypatch.setattr(layer_mix, "BLOCK", 4)
+    for found, wanted in zip(mix.predict(layers), whole, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6)
+        assert found.dtype == np.float32
+    trained, _ = mix.begin_update(layers)
+    np.testing.assert_allclose(trained[0], whole[0], rtol=1e-6, atol=1e-6)
+
+
+def test_a_long_document_takes_no_copy_of_its_layers() -> None:
+    mix = initialized_mix("average")
+    layers = random_layers((1_000_000,))
+    tracemalloc.start()
+    (vectors,) = mix.predict(layers)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < vectors.nbytes + layers[0].nbytes // 5

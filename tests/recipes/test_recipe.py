@@ -167,3 +167,28 @@ def test_a_recipe_in_python() -> None:
     assert Recipe(pipeline=("textcat",)).config()["nlp"]["pipeline"] == ["elmo", "textcat"]
     with pytest.raises(RecipeError, match="reads ELMo"):
         Recipe(pipeline=()).config()
+
+
+def test_long_texts_are_pooled_by_sentences() -> None:
+    config = made("-p", "textcat,textcat_multilabel", "--pool", "attention", "--sentences", "sampled:20")
+    assert config["nlp"]["pipeline"] == ["sentencizer", "elmo", "textcat", "textcat_multilabel"]
+    assert config["training"]["annotating_components"] == ["sentencizer"]
+    getter = {"@span_getters": "spacy-elmo.sampled_sentences.v1", "n": 20, "seed": 0}
+    for settings in (config["components"]["elmo"]["model"], tok2vec_of(config, "textcat")):
+        assert settings["get_spans"] == getter
+    exclusive = [config["components"][name]["model"]["exclusive_classes"] for name in config["nlp"]["pipeline"][2:]]
+    assert exclusive == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["-p", "ner", "--pool", "mean"], "Only text categories"),
+        (["-p", "textcat", "--sentences", "last:3"], "first:30 or sampled:30"),
+        (["-p", "textcat", "--sentences", "first:0"], "first:30 or sampled:30"),
+    ],
+)
+def test_what_cannot_be_pooled_is_said(words: list[str], message: str) -> None:
+    code, output = init_config("-", *words)
+    assert code == 1
+    assert message in " ".join(output.split())

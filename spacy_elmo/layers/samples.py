@@ -1,0 +1,49 @@
+"""Span getters for long texts: some of a Doc's sentences in place of all. What is in no span is not read.
+
+As settings of the component "elmo" and of `SpanMeans` alike, they say by the config how much of a text is read.
+"""
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+
+from spacy.tokens import Doc, Span
+
+
+@dataclass(frozen=True)
+class FirstSentences:
+    """The span getter "spacy-elmo.first_sentences.v1".
+
+    Args:
+        n: how many sentences at the beginning of a Doc.
+    """
+
+    n: int
+
+    def __call__(self, docs: Iterable[Doc]) -> list[list[Span]]:
+        """The sentences of each Doc."""
+        return [list(islice(doc.sents, self.n)) for doc in docs]
+
+
+@dataclass(frozen=True)
+class SampledSentences:
+    """The span getter "spacy-elmo.sampled_sentences.v1": in their order, and of a Doc always the same.
+
+    Args:
+        n: how many sentences of a Doc, drawn at random; all, where it has no more.
+        seed: draws others.
+    """
+
+    n: int
+    seed: int = 0
+
+    def __call__(self, docs: Iterable[Doc]) -> list[list[Span]]:
+        """The sentences of each Doc."""
+        return [self._sample(list(doc.sents)) for doc in docs]
+
+    def _sample(self, sentences: list[Span]) -> list[Span]:
+        if len(sentences) <= self.n:
+            return sentences
+        drawn = random.Random(f"{self.seed} {len(sentences)}").sample(range(len(sentences)), self.n)
+        return [sentences[i] for i in sorted(drawn)]
