@@ -18,6 +18,7 @@ Examples:
   python -m spacy elmo explain senses match senses.jsonl --by doc.user_data.sense
   python -m spacy elmo explain layers training/ner/model-best --texts texts/ --output layers.html
   python -m spacy elmo explain importance training/ner/model-best "She flew to Bergen." --output why.html
+  python -m spacy elmo explain cloze "He struck a ___ and lit the candle." --output cloze.html
 """
 
 explain_cli = typer.Typer(name="explain", help=HELP, no_args_is_help=True, rich_markup_mode=None)
@@ -163,6 +164,81 @@ def importance(
         write_page(explain_decisions(nlp, component or first_decider(nlp), nlp(text)), output)
 
 
+LanguageModelOption = Annotated[
+    str, typer.Option("--model", "-m", metavar="MODEL", help="A model with its softmax, such as `pretrain` writes")
+]
+
+
+def surprisal(
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="One or more sentences", show_default=False)],
+    output: OutputOption = None,
+    model: LanguageModelOption = "en_elmo_sm",
+) -> None:
+    """Show how little a model expects each word of a text, and what it expects in its place.
+
+    \b
+    Examples:
+      python -m spacy elmo explain surprisal "He struck a match and lit the candle." --output surprisal.html
+    """
+    with failing():
+        from ..explain import measure_surprisal
+        from ..explain.texts import split_text, text_settings
+        from ..language import load_language_model
+
+        language_model = load_language_model(model)
+        write_page(measure_surprisal(language_model, split_text(text, text_settings(model))), output)
+
+
+def cloze(
+    text: Annotated[
+        str, typer.Argument(metavar="TEXT", help="A sentence with ___ in the place of one word", show_default=False)
+    ],
+    output: OutputOption = None,
+    model: LanguageModelOption = "en_elmo_sm",
+) -> None:
+    """Show the likeliest words for a gap, from the words before, from those after, and from both.
+
+    \b
+    Examples:
+      python -m spacy elmo explain cloze "He struck a ___ and lit the candle." --output cloze.html
+    """
+    with failing():
+        from ..explain import fill_gap
+        from ..explain.texts import split_gap, text_settings
+        from ..language import load_language_model
+
+        language_model = load_language_model(model)
+        write_page(fill_gap(language_model, *split_gap(text, text_settings(model))), output)
+
+
+def unexpected(
+    corpus: CorpusArgument,
+    output: OutputOption = None,
+    model: LanguageModelOption = "en_elmo_sm",
+    n: Annotated[int, typer.Option("-n", min=1, help="How many words to show")] = 50,
+    format: FormatOption = None,
+) -> None:
+    """Show the words of texts that a model expects least: errors of typing and annotation, names, and what is new.
+
+    \b
+    Examples:
+      python -m spacy elmo explain unexpected reports/ -n 100 --output unexpected.html
+    """
+    with failing():
+        from ..corpus.sentences import read_sentences
+        from ..explain import least_expected
+        from ..explain.texts import text_settings
+        from ..language import load_language_model
+
+        language_model = load_language_model(model)
+        write_page(
+            least_expected(language_model, list(read_sentences(corpus, text_settings(model, format))), n), output
+        )
+
+
 explain_cli.command("senses")(senses)
+explain_cli.command("surprisal")(surprisal)
+explain_cli.command("cloze")(cloze)
+explain_cli.command("unexpected")(unexpected)
 explain_cli.command("importance")(importance)
 explain_cli.command("layers")(layers)

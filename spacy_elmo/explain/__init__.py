@@ -10,21 +10,41 @@ from .layers import LayerReport, Mix, Movement, learned_mixes, measure_movement
 from .occurrences import Occurrence, find_occurrences
 from .senses import Senses, find_senses
 from .show import render, serve
+from .surprisal import (
+    Cloze,
+    Gap,
+    Surprisal,
+    SurprisalReport,
+    Unexpected,
+    UnexpectedWords,
+    fill_gap,
+    least_expected,
+    measure_surprisal,
+)
 
 __all__ = [
+    "Cloze",
     "ExplainError",
     "Explanation",
+    "Gap",
     "Importance",
     "LayerReport",
     "Mix",
     "Movement",
     "Occurrence",
     "Senses",
+    "Surprisal",
+    "SurprisalReport",
+    "Unexpected",
+    "UnexpectedWords",
     "explain_decisions",
+    "fill_gap",
     "find_occurrences",
     "find_senses",
     "learned_mixes",
+    "least_expected",
     "measure_movement",
+    "measure_surprisal",
     "render",
     "serve",
 ]

@@ -20,6 +20,9 @@ from ..corpus.tokenize import TextSettings, load_nlp
 from ..language.metadata import CONFIG_FILE, read_text_settings
 from .errors import ExplainError
 
+# Where a word is left out.
+GAP = "___"
+
 
 def text_settings(source: Source, format: str | None = None) -> TextSettings:
     """How texts become words for a model.
@@ -65,6 +68,30 @@ def read_docs(paths: Sequence[Path], settings: TextSettings) -> Iterator[Doc]:
         else:
             for words in read_sentences([path], settings):
                 yield Doc(nlp.vocab, words=words, sent_starts=[i == 0 for i in range(len(words))])
+
+
+def split_text(text: str, settings: TextSettings) -> list[list[str]]:
+    """The sentences of a text, lists of words."""
+    doc = load_nlp(settings.nlp)(text)
+    sentences = doc.sents if doc.has_annotation("SENT_START") else [doc[:]]
+    found = [[token.text for token in sentence if not token.is_space] for sentence in sentences]
+    return [words for words in found if words]
+
+
+def split_gap(text: str, settings: TextSettings) -> tuple[list[str], list[str]]:
+    """The words before and after the GAP in a sentence.
+
+    Raises:
+        ExplainError: There is not one gap.
+    """
+    parts = text.split(GAP)
+    if len(parts) != 2:
+        raise ExplainError(
+            f"Write {GAP} once in the text, in the place of the word: there are {len(parts) - 1} in {text!r}."
+        )
+    make_doc = load_nlp(settings.nlp).make_doc
+    before, after = ([token.text for token in make_doc(part.strip())] for part in parts)
+    return before, after
 
 
 def _json_lines(path: Path, nlp: Language) -> Iterator[Doc]:

@@ -56,3 +56,15 @@ def test_importance(tmp_path: Path, tiny_source: str) -> None:
     assert explain("importance", *call).startswith("0 ")
     assert (tmp_path / "page.html").read_text("utf8").count('class="token') == 8
     assert "no component 'ner'" in explain("importance", *call, "--component", "ner")
+
+
+def test_surprisal_cloze_and_unexpected(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    assert explain("surprisal", "It rains.", "--output", page).startswith("0 ")
+    assert page.read_text("utf8").count('class="word') == 3
+    assert explain("cloze", "It ___.", "--output", page).startswith("0 ")
+    assert "<h1>It ___.</h1>" in page.read_text("utf8")
+    assert "Write ___ once" in explain("cloze", "It rains.", "--output", page)
+    (tmp_path / "a.txt").write_text("It rains. It snows.\n", "utf8")
+    assert explain("unexpected", tmp_path / "a.txt", "-n", "4", "--output", page).startswith("0 ")
+    assert page.read_text("utf8").count("<tr>") == 5

@@ -3,7 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
+import torch
 
+from spacy_elmo import BiLM, LanguageModel
+from spacy_elmo.corpus.corpus import MARKS
 from spacy_elmo.explain import Occurrence
 from tests.explain.browser import CHROMIUM, Browser, browser
 
@@ -19,6 +22,12 @@ def occurrences() -> list[Occurrence]:
         for label, sentences in SENTENCES.items()
         for words in map(str.split, sentences)
     ]
+
+
+def language_model(bilm: BiLM) -> LanguageModel:
+    """The model with a softmax of a few words."""
+    torch.manual_seed(0)
+    return LanguageModel(bilm, [*MARKS, "the", "match", "a", "was", "burns", "it"]).eval()
 
 
 @pytest.fixture(scope="session")

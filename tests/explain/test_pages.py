@@ -13,12 +13,15 @@ from spacy_elmo.explain import (
     Importance,
     LayerReport,
     Mix,
+    fill_gap,
     find_senses,
+    least_expected,
     measure_movement,
+    measure_surprisal,
     render,
 )
 from tests.explain.browser import Browser
-from tests.explain.conftest import occurrences
+from tests.explain.conftest import language_model, occurrences
 
 
 def _senses(bilm: BiLM) -> Any:
@@ -41,7 +44,26 @@ def _importance(bilm: BiLM) -> Any:
     return Explanation("ner", ("Kiel", "<b>", "."), "padding", (one, one))
 
 
-MAKERS: dict[str, Callable[[BiLM], Any]] = {"senses": _senses, "layers": _layers, "importance": _importance}
+def _surprisal(bilm: BiLM) -> Any:
+    return measure_surprisal(language_model(bilm), [["the", "match", "was", "<b>"], ["it", "burns"]])
+
+
+def _gap(bilm: BiLM) -> Any:
+    return fill_gap(language_model(bilm), ["strike", "a"], ["now", "."])
+
+
+def _unexpected(bilm: BiLM) -> Any:
+    return least_expected(language_model(bilm), [["the", "match", "was", "<b>"], ["it", "burns"]])
+
+
+MAKERS: dict[str, Callable[[BiLM], Any]] = {
+    "senses": _senses,
+    "layers": _layers,
+    "importance": _importance,
+    "surprisal": _surprisal,
+    "gap": _gap,
+    "unexpected": _unexpected,
+}
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +129,15 @@ def test_words_are_shaded_by_their_shares(pages: dict[str, Path], chromium: Brow
     shade = "getComputedStyle(document.querySelectorAll('.token')[{}]).backgroundColor"
     colours = {chromium.run(shade.format(i)) for i in range(3)}
     assert len(colours) == 3
+
+
+def test_a_word_chosen_by_key_shows_what_was_expected(pages: dict[str, Path], chromium: Browser) -> None:
+    chromium.open(pages["surprisal"])
+    chromium.run("document.querySelectorAll('.word')[0].focus()")
+    chromium.press("ArrowRight", 39)
+    assert chromium.run("document.getElementById('place').textContent").startswith("“match” · ")
+    assert chromium.run("document.querySelector('.word[aria-pressed=true]').dataset.id") == "1"
+    assert chromium.run("[...document.querySelectorAll('.columns ol')].map(ol => ol.children.length)") == [7, 7, 7]
 
 
 # Senses

@@ -5,12 +5,21 @@ from typing import Any
 from ..importance import Explanation
 from ..layers import LayerReport
 from ..senses import Senses
+from ..surprisal import Gap, SurprisalReport, UnexpectedWords
 from .importance import importance_page
 from .layers import layers_page
 from .senses import senses_page
 from .shell import Page
+from .surprisal import gap_page, surprisal_page, unexpected_page
 
-_PAGES: dict[type, Any] = {Senses: senses_page, LayerReport: layers_page, Explanation: importance_page}
+_PAGES: dict[type, Any] = {
+    Senses: senses_page,
+    LayerReport: layers_page,
+    Explanation: importance_page,
+    SurprisalReport: surprisal_page,
+    Gap: gap_page,
+    UnexpectedWords: unexpected_page,
+}
 
 
 def page_of(found: Any) -> Page:
