@@ -2,6 +2,9 @@
 
 import sys
 from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
 
 from spacy_elmo.about import __version__
 
@@ -20,11 +23,14 @@ myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence"]
 suppress_warnings = ["myst.strikethrough"]
 
+# Docstrings have names in single backticks.
+default_role = "code"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True
 add_module_names = False
 python_maximum_signature_line_length = 100
 
@@ -36,3 +42,12 @@ html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {"navigation_with_keys": True}
+
+
+def setup(app: Sphinx) -> None:
+    """The Japanese page says that it is, so that browsers take Japanese forms of the characters."""
+
+    def language(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+        context["language"] = "ja" if page == "ja" else "en"
+
+    app.connect("html-page-context", language)

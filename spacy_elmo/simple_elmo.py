@@ -14,6 +14,8 @@ from .bilm.sentences import Sentences
 from .checkpoints import Source, load_bilm
 from .errors import ArgumentError, ElmoError
 
+__all__ = ["ElmoModel"]
+
 LAYERS = ("average", "top", "all")
 
 Vectors = npt.NDArray[np.float32]

@@ -12,6 +12,7 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,14 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 REPOSITORY = Path(__file__).parents[2]
+ROOMS = [
+    "spacy_elmo",
+    "spacy_elmo.similarity",
+    "spacy_elmo.explain",
+    "spacy_elmo.allennlp",
+    "spacy_elmo.elmoformanylangs",
+    "spacy_elmo.simple_elmo",
+]
 
 
 def commands() -> Iterator[str]:
@@ -34,7 +43,7 @@ def commands() -> Iterator[str]:
     for name, command in sorted(group.commands.items()):
         yield f"## {name}"
         yield from _help(command.help or "")
-        yield "| argument or option | default | |\n|---|---|---|\n" + "\n".join(_parameters(command))
+        yield from _table("argument or option", list(_parameters(command)))
 
 
 def _help(text: str) -> Iterator[str]:
@@ -59,6 +68,7 @@ def _parameters(command: Any) -> Iterator[str]:
 
 
 def _default(value: Any) -> str:
+    value = getattr(value, "value", value)  # that of an enumeration
     return "" if value in (None, False, "", ()) or callable(value) else f"`{value}`"
 
 
@@ -91,8 +101,7 @@ def _described(function: Callable[..., Any], given: dict[str, Any]) -> Iterator[
     found = dict(re.findall(r"^    (\w+): (.*(?:\n     .*)*)", arguments, flags=re.MULTILINE))
     defaults = given or {name: each.default for name, each in inspect.signature(function).parameters.items()}
     rows = [f"| `{name}` | {_setting(default)} | {_cell(found[name])} |" for name, default in defaults.items()]
-    if rows:
-        yield "| setting | default | |\n|---|---|---|\n" + "\n".join(rows)
+    yield from _table("setting", rows)
 
 
 def _setting(default: Any) -> str:
@@ -100,6 +109,30 @@ def _setting(default: Any) -> str:
     if isinstance(default, dict):
         return f"`{next(iter(default.values()))}`"
     return "" if default is inspect.Parameter.empty else f"`{json.dumps(default, default=repr)}`"
+
+
+def public() -> Iterator[str]:
+    """What each room shows to the outside, by its `__all__`."""
+    for room in ROOMS:
+        module = import_module(room)
+        yield f"## {room}\n\n```{{eval-rst}}\n.. automodule:: {room}\n```"
+        for name in sorted(name for name in module.__all__ if not name.startswith("__")):
+            yield f"```{{eval-rst}}\n{_automatic(room, name, getattr(module, name))}\n```"
+
+
+def _automatic(room: str, name: str, value: object) -> str:
+    if inspect.isclass(value):
+        return f".. autoclass:: {room}.{name}\n   :members:"
+    kind = "function" if inspect.isfunction(value) else "data"
+    return f".. auto{kind}:: {room}.{name}"
+
+
+def mark_code(app: Sphinx, what: str, name: str, value: object, options: object, lines: list[str]) -> None:
+    """What is indented in a docstring's text, ahead of `Args` and the like, is code."""
+    for number in range(len(lines) - 1, 0, -1):
+        begins = lines[number].startswith("    ") and not lines[number - 1].strip()
+        if begins and not any(re.match(r"[A-Z]\w+:$", line) for line in lines[:number]):
+            lines[number:number] = ["::", ""]
 
 
 def configs() -> Iterator[str]:
@@ -110,6 +143,11 @@ def configs() -> Iterator[str]:
         told, _, command = comment.partition("\n\n")
         yield f"## {path.name}\n\n{_escaped(told)}"
         yield f"```text\n{command.strip()}\n```"
+
+
+def _table(head: str, rows: list[str]) -> Iterator[str]:
+    if rows:
+        yield "\n".join([f"| {head} | default | |", "|---|---|---|", *rows])
 
 
 def _escaped(text: str) -> str:
@@ -133,4 +171,5 @@ class Generated(SphinxDirective):
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("generated", Generated)
+    app.connect("autodoc-process-docstring", mark_code, priority=400)  # before napoleon takes the sections
     return {"parallel_read_safe": True}

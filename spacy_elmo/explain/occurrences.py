@@ -35,7 +35,7 @@ def find_occurrences(docs: Iterable[Doc], word: str, by: str | None = None) -> I
     Args:
         docs: Tokenised. A Doc with sentence boundaries is read a sentence at a time, as the component does.
         word: One token.
-        by: Which attribute becomes the label: of the token ("token.pos_", "token._.sense") or of its Doc
+        by: Which attribute becomes the label: of the token (`"token.pos_"`, `"token._.sense"`) or of its Doc
             ("doc._.genre", "doc.cats" for the likeliest category, "doc.user_data.KEY").
 
     Raises:
