@@ -75,7 +75,7 @@ class BiLM(nn.Module):
 
     @property
     def word_encoder(self) -> CharCNN | LexiconEncoder:
-        """What makes vectors of words: from their bytes alone, or with the lexicon of a model that has one."""
+        """What makes vectors of words, from their bytes alone, or with the lexicon of a model that has one."""
         return self.char_cnn if self.config.lexicon is None else self.lexicon_encoder
 
     @property
@@ -102,7 +102,7 @@ class BiLM(nn.Module):
 
     @property
     def engine(self) -> Engine:
-        """What runs the present weights without autograd. It is made anew when they change: ask for it at each use."""
+        """What runs the present weights without autograd, to ask for at each use, for it changes with them."""
         return self._weights.kept(("engine", self.precision), self._tensors(), self._new_engine)
 
     def _new_engine(self) -> Engine:
