@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import REPOSITORY
 
-from .blocks import PAGES
+from .blocks import DOCS, PAGES
 
 OUTSIDE = [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")]
 
@@ -29,3 +29,9 @@ def test_links_lead_to_files_and_headings_that_exist(path: Path) -> None:
         assert page.exists(), target
         if anchor and "reference" not in page.parts:
             assert anchor in anchors(page), target
+
+
+def test_the_list_of_jobs_has_every_page() -> None:
+    index = (DOCS / "howto" / "index.md").read_text("utf8")
+    listed = set(re.findall(r"\]\((\w+\.md)\)", index))
+    assert listed == {path.name for path in (DOCS / "howto").glob("*.md")} - {"index.md"}
