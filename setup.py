@@ -11,7 +11,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_py import build_py
 
 CONFIGS = Path("configs")
-NATIVE = Path("spacy_elmo/bilm/inference/native")
+NATIVE = Path("spacy_elmo/bilm/native")
 
 
 class BuildWithConfigs(build_py):

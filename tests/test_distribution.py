@@ -63,7 +63,7 @@ def test_a_wheel_made_of_it_has_the_package_with_its_configs(unpacked: Path, tmp
     sources = (".cpp", ".hpp", ".inc")
     package = {name for name in git_files() if name.startswith("spacy_elmo/") and not name.endswith(sources)}
     # Where there is a compiler.
-    library = {name for name in names if name.startswith("spacy_elmo/bilm/inference/native/_kernel.")}
+    library = {name for name in names if name.startswith("spacy_elmo/bilm/native/_kernel.")}
     assert len(library) <= 1
     configs = {f"spacy_elmo/{name}" for name in git_files() if name.startswith("configs/")}
     assert len(configs) > 10

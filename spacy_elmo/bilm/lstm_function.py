@@ -12,10 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# Fused elementwise derivatives, which autograd uses, too. That of hardtanh is zero where its argument lies on a bound.
-_sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
-_tanh_backward = torch.ops.aten.tanh_backward.grad_input
-_hardtanh_backward = torch.ops.aten.hardtanh_backward.grad_input
+from .lstm_cells import cells_for, hardtanh_backward
 
 
 class LSTMFunction(torch.autograd.Function):
@@ -66,6 +63,7 @@ class LSTMFunction(torch.autograd.Function):
         exposed = x.new_empty(n_rows, cell_dim)  # the part of it that the output gate lets through
         output = x.new_empty(n_rows, projection_dim)
         final_hidden, final_cell, first_cell = hidden.clone(), cell.clone(), cell
+        compute = cells_for(x)
 
         for rows, size, going_on in _steps(batch_sizes):
             h, c = hidden[:size], cell[:size]
@@ -73,12 +71,8 @@ class LSTMFunction(torch.autograd.Function):
                 h, c = h * keep[rows], c * keep[rows]
             arguments[rows, input_dim:] = h
             _product(bias, arguments[rows], product_weight, out=gates[rows])
-            i, j, f, o = gates[rows].chunk(4, dim=1)
-            i.sigmoid_()
-            j.tanh_()
-            gates[rows, 2 * cell_dim :].sigmoid_()
-            cell = torch.mul(c, f, out=cells[rows]).addcmul_(i, j).clamp_(-cell_clip, cell_clip)
-            torch.mul(o, torch.tanh(cell, out=squashed[rows]), out=exposed[rows])
+            compute.forward(gates[rows], c, cells[rows], squashed[rows], exposed[rows], cell_clip)
+            cell = cells[rows]
             projected = (exposed[rows].to(dtype) @ product_projection).to(x.dtype)
             hidden = torch.clamp(projected, -projection_clip, projection_clip, out=output[rows])
             final_hidden[going_on:size], final_cell[going_on:size] = hidden[going_on:], cell[going_on:]
@@ -99,29 +93,27 @@ class LSTMFunction(torch.autograd.Function):
         d_gates = torch.empty_like(gates)
         d_projected = torch.empty_like(output)
         # The gradient with respect to the state after the step at hand. Sequences that end early wait below `size`.
-        d_hidden, d_cell = d_final_hidden.clone(), d_final_cell.clone()
+        d_hidden, d_cell = d_final_hidden.clone(), d_final_cell.contiguous().clone()
+        compute = cells_for(output)
 
         steps = _steps(ctx.batch_sizes)
         cells_before = [first_cell, *(cells[rows] for rows, *_ in steps)]
         for (rows, size, _), before in zip(reversed(steps), cells_before[-2::-1], strict=True):
             dh, dc = d_hidden[:size], d_cell[:size]
             dh += d_output[rows]
-            _hardtanh_backward(dh, output[rows], -projection_clip, projection_clip, grad_input=d_projected[rows])
+            hardtanh_backward(dh, output[rows], -projection_clip, projection_clip, grad_input=d_projected[rows])
             d_exposed = (d_projected[rows].to(dtype) @ product_projection).to(output.dtype)
-            i, j, f, o = gates[rows].chunk(4, dim=1)
-            d_i, d_j, d_f, d_o = d_gates[rows].chunk(4, dim=1)
-            squash = squashed[rows]
-            _sigmoid_backward(d_exposed * squash, o, grad_input=d_o)
-            dc += torch.ops.aten.tanh_backward(d_exposed.mul_(o), squash)
-            _hardtanh_backward(dc, cells[rows], -cell_clip, cell_clip, grad_input=dc)
-            _sigmoid_backward(dc * j, i, grad_input=d_i)
-            _tanh_backward(dc * i, j, grad_input=d_j)
-            d_kept = dc * before[:size]
-            dc.mul_(f)
-            if keep is not None:
-                d_kept.mul_(keep[rows])
-                dc.mul_(keep[rows])
-            _sigmoid_backward(d_kept, f, grad_input=d_f)
+            compute.backward(
+                gates[rows],
+                before[:size],
+                cells[rows],
+                squashed[rows],
+                d_exposed,
+                d_gates[rows],
+                dc,
+                None if keep is None else keep[rows],
+                cell_clip,
+            )
             d_arguments[rows] = d_gates[rows].to(dtype) @ product_weight
             dh.copy_(d_arguments[rows, input_dim:])
             if keep is not None:

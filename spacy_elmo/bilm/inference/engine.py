@@ -30,13 +30,13 @@ from torch import Tensor, nn
 
 from ..char_features import CharFeatures, Operations, call, convolve
 from ..config import BiLMConfig
+from ..native import kernel_for
 from ..packing import Packing
 from ..stack import Stacks
 from ..state import BiLMState
 from ..words import BOUNDARIES, Ids, WordEncoder, WordTypes
 from .char_tables import CharTables
 from .layer_loop import LayerLoop, TorchLoop
-from .native import kernel_for
 from .native_linear import NativeLinear
 from .native_loop import NativeLoop
 from .parallel import both, safe_after_fork

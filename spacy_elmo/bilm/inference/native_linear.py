@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from .native import NativeKernel
-from .native.library import Linear
+from ..native import NativeKernel
+from ..native.library import Linear
 
 
 class NativeLinear:

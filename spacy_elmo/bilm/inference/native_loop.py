@@ -9,12 +9,12 @@ from torch import Tensor
 
 from ..config import BiLMConfig
 from ..lstm import LSTMLayer
+from ..native import NativeKernel
+from ..native.library import Batch, Direction, Layer
 from ..packing import Packing
 from ..stack import Stacks
 from ..state import BiLMState
 from .layer_loop import Tokens
-from .native import NativeKernel
-from .native.library import Batch, Direction, Layer
 
 # More rows would push a step's weights out of the second-level cache, and fewer read the inputs' weights too often.
 CHUNK_ROWS = 256

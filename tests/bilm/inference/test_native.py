@@ -17,10 +17,10 @@ from torch import nn
 
 from spacy_elmo import BiLM, BiLMConfig, BiLMState
 from spacy_elmo.bilm.inference import native_loop
-from spacy_elmo.bilm.inference.native import NativeError, NativeKernel, explain, kernel_for, kernels, library
-from spacy_elmo.bilm.inference.native.library import VARIABLE, Batch, Direction
 from spacy_elmo.bilm.inference.native_linear import NativeLinear
 from spacy_elmo.bilm.inference.native_loop import NativeLoop
+from spacy_elmo.bilm.native import NativeError, NativeKernel, explain, kernel_for, kernels, library
+from spacy_elmo.bilm.native.library import VARIABLE, Batch, Direction
 from spacy_elmo.bilm.packing import Packing
 from tests.conftest import REPOSITORY, TINY, random_bilm
 

@@ -10,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-#include "../../../spacy_elmo/bilm/inference/native/kernel.hpp"
+#include "../../spacy_elmo/bilm/native/kernel.hpp"
 
 extern "C" {
 int64_t elmo_n_kernels();

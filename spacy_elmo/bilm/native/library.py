@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ....errors import ElmoError
+from ...errors import ElmoError
 
 VARIABLE = "SPACY_ELMO_NATIVE"
 
@@ -80,6 +80,23 @@ class Linear(Structure):
     )
 
 
+class Cells(Structure):
+    """See kernel.hpp."""
+
+    _fields_ = (
+        ("gates", c_void_p),
+        ("before", c_void_p),
+        ("cells", c_void_p),
+        ("squashed", c_void_p),
+        ("exposed", c_void_p),
+        ("d_gates", c_void_p),
+        ("d_cells", c_void_p),
+        ("keep", c_void_p),
+        ("cell_dim", c_int64),
+        ("clip", c_float),
+    )
+
+
 @cache
 def _library() -> ctypes.CDLL | None:
     """None where the package was built without it."""
@@ -96,6 +113,7 @@ def _library() -> ctypes.CDLL | None:
         "elmo_packed_bytes": ([c_int64, c_bool, c_int64, c_int64], c_int64),
         "elmo_pack": ([c_int64, c_void_p, c_int64, c_int64, c_int64, c_bool, c_void_p], None),
         "elmo_run": ([c_int64, POINTER(Batch), POINTER(Direction), c_int64], c_bool),
+        "elmo_cells": ([c_int64, c_bool, POINTER(Cells), c_int64, c_int64], None),
         "elmo_multiply_add": ([c_int64, POINTER(Linear), c_int64, c_int64], None),
     }
     for name, (arguments, result) in signatures.items():
@@ -147,6 +165,10 @@ class NativeKernel:
     def multiply_add(self, linear: Linear, n_rows: int, n_threads: int) -> None:
         """A linear layer; for kernels of float32."""
         _loaded().elmo_multiply_add(self.number, linear, n_rows, n_threads)
+
+    def step(self, cells: Cells, n_rows: int, n_threads: int, *, backward: bool) -> None:
+        """What training computes of a step between its products, forward or backward; for kernels of float32."""
+        _loaded().elmo_cells(self.number, backward, cells, n_rows, n_threads)
 
 
 def _loaded() -> ctypes.CDLL:

@@ -38,6 +38,22 @@ void multiply_block(void* context, int64_t block) {
     const int64_t first = block * BLOCK_ROWS, rows = call.n_rows - first;
     call.kernel->multiply_add(*call.linear, first, rows < BLOCK_ROWS ? rows : BLOCK_ROWS);
 }
+
+// Rows of a step in training that are worth a thread.
+constexpr int64_t STEP_ROWS = 32;
+
+struct CellsCall {
+    void (*function)(const Cells&, int64_t);
+    const Cells* cells;
+    int64_t n_rows;
+};
+
+void run_rows(void* context, int64_t block) {
+    const CellsCall& call = *static_cast<CellsCall*>(context);
+    for (int64_t row = block * STEP_ROWS; row < call.n_rows && row < (block + 1) * STEP_ROWS; row++) {
+        call.function(*call.cells, row);
+    }
+}
 }  // namespace
 
 PUBLIC int64_t elmo_n_kernels() { return sizeof KERNELS / sizeof *KERNELS; }
@@ -72,4 +88,10 @@ PUBLIC bool elmo_run(int64_t kernel, const Batch* batch, const Direction* direct
 PUBLIC void elmo_multiply_add(int64_t kernel, const Linear* linear, int64_t n_rows, int64_t n_threads) {
     LinearCall call{KERNELS[kernel], linear, n_rows};
     run_tasks(multiply_block, &call, (n_rows + BLOCK_ROWS - 1) / BLOCK_ROWS, n_threads);
+}
+
+PUBLIC void elmo_cells(int64_t kernel, bool backward, const Cells* cells, int64_t n_rows, int64_t n_threads) {
+    const Kernel& chosen = *KERNELS[kernel];
+    CellsCall call{backward ? chosen.cells_backward : chosen.cells_forward, cells, n_rows};
+    run_tasks(run_rows, &call, (n_rows + STEP_ROWS - 1) / STEP_ROWS, n_threads);
 }

@@ -50,6 +50,20 @@ struct Linear {
     int64_t n_inputs, n_outputs;
 };
 
+// A step of a layer in training, all (n_rows, cell_dim), or four times as wide for gates.
+struct Cells {
+    float* gates;     // forward: before their functions, and then after; i, j, f, o
+    float* before;    // the cells of the step before
+    float* cells;     // after this one
+    float* squashed;  // tanh of these
+    float* exposed;   // what the output gate lets through; backward: its gradient
+    float* d_gates;
+    float* d_cells;     // backward: the gradient of the cells after, and then before
+    const float* keep;  // (n_rows,) 0 where a sequence starts anew, else 1; or null
+    int64_t cell_dim;
+    float clip;
+};
+
 // One way to compute, for one kind of processor.
 struct Kernel {
     const char* name;
@@ -61,8 +75,10 @@ struct Kernel {
     void (*pack)(const float* weight, int64_t n_outputs, int64_t n_inputs, int64_t stride, bool gates, char* packed);
     // The sequences of one group in one direction. False where there is no memory.
     bool (*run)(const Batch& batch, const Direction& direction, int64_t group);
-    // Some rows of a linear layer; float32 kernels alone have it.
+    // The float32 kernels alone have these: some rows of a linear layer, and a row of a step in training.
     void (*multiply_add)(const Linear& linear, int64_t first_row, int64_t n_rows);
+    void (*cells_forward)(const Cells& cells, int64_t row);
+    void (*cells_backward)(const Cells& cells, int64_t row);
 };
 
 // Each file of kernels gives its own; where the compiler does not know the instructions, none is available.
