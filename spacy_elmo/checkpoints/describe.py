@@ -16,7 +16,7 @@ def describe(location: Location) -> dict[str, Any]:
     bilm = location.read().bilm("float32")
     facts: dict[str, Any] = {
         "format": location.format.name,
-        "family": family(bilm.lexicon, location.format),
+        "family": family(bilm.lexicon),
         "dtype": ", ".join(sorted(location.format.dtypes(location))),
         "width": bilm.config.width,
         "layers": bilm.config.n_layers + 1,

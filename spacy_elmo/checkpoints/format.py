@@ -44,7 +44,7 @@ class Format(ABC):
 
     Attributes:
         name: By which users know it.
-        family: The code that such a model comes from, and whose vectors it gives.
+        family: The code that models come from which are published in this format, and whose vectors they give.
         parts: Patterns of the names of files that are part of a model in this format, and by which one is known.
         members: Names of further files of it, by which it is not known: other formats have them, too.
         written: The files that `serialize` can give.
@@ -118,6 +118,6 @@ class Format(ABC):
         return []
 
 
-def family(lexicon: Lexicon | None, format: Format) -> str:
-    """The code whose vectors a model gives, whatever format it has now."""
-    return format.family if lexicon is None else "ELMoForManyLangs"
+def family(lexicon: Lexicon | None) -> str:
+    """The code whose vectors a model gives that was not trained here, whatever format it has now."""
+    return Format.family if lexicon is None else "ELMoForManyLangs"

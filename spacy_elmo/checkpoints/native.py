@@ -29,6 +29,7 @@ class Native(Format):
     """See the module."""
 
     name = "native"
+    family = "spacy-elmo"
     parts = (CONFIG_FILE, WEIGHTS_FILE)
     members = (LEXICON_FILE,)
     written = (CONFIG_FILE, WEIGHTS_FILE, LEXICON_FILE)

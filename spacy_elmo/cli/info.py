@@ -68,6 +68,7 @@ def facts_of(source: "Source") -> dict[str, Any]:
         CheckpointError: It cannot be loaded, or what lies beside it cannot be read.
     """
     from ..checkpoints import describe, locate
+    from ..checkpoints.native import NATIVE
     from ..checkpoints.published import find, name_of
     from ..language import metadata
 
@@ -79,7 +80,7 @@ def facts_of(source: "Source") -> dict[str, Any]:
     if (words := metadata.read_vocabulary(location.directory)) is not None:
         facts["vocabulary_size"] = len(words)
     if (training := metadata.read_facts(location.directory)) is not None:
-        facts["training"] = training
+        facts |= {"training": training, "family": NATIVE.family}
     return facts
 
 

@@ -132,12 +132,18 @@ def test_a_damaged_companion_is_named(trained: Path, name: str, content: str, me
 
 def test_an_embedded_models_facts() -> None:
     facts = facts_of("en_elmo_sm")
-    assert (facts["family"], facts["languages"], facts["licence"]) == ("bilm-tf", ["en"], "MIT")
+    assert (facts["family"], facts["languages"], facts["licence"]) == ("spacy-elmo", ["en"], "MIT")
     path = next(path for path in facts["files"] if path.endswith(".safetensors"))
     assert facts["sha256"] == sha256(Path(path).read_bytes()).hexdigest()
     text = elmo("info", "en_elmo_sm").text
-    for words in ("Family bilm-tf", "Languages en", "Licence MIT", f"SHA-256 {facts['sha256']} (parameters)"):
+    for words in ("Family spacy-elmo", "Languages en", "Licence MIT", f"SHA-256 {facts['sha256']} (parameters)"):
         assert words in text
+
+
+def test_a_model_that_was_trained_here_is_of_our_family_with_a_lexicon_too() -> None:
+    """What another code's model becomes in our format, without facts of a training, is still that code's."""
+    facts = facts_of("ja_elmo_sm")
+    assert (facts["family"], facts["lexicon"]["words"]) == ("spacy-elmo", 16000)
 
 
 def test_nothing_is_made_up_of_an_unknown_model(trained: Path) -> None:
@@ -188,6 +194,7 @@ def test_the_list_of_models(tmp_path: Path) -> None:
     assert set(catalogue()) <= set(rows)
     assert rows["small"] == ["small", "en", "bilm-tf", "3", "256", "13,600,000", "not", "stated"]
     assert rows["medium"][-1] == "yes"
+    assert rows["ja_elmo_sm"][:3] == ["ja_elmo_sm", "ja", "spacy-elmo"]
     assert rows["nlpl-217"] == ["nlpl-217", "no", "bilm-tf", "3", "?", "?", "not", "known"]
 
 
