@@ -4,7 +4,8 @@ from typing import Any, get_origin
 
 import pytest
 
-from spacy_elmo import BiLMConfig, load_bilm
+from spacy_elmo import BiLM, BiLMConfig, load_bilm
+from spacy_elmo.checkpoints.published import catalogue
 from spacy_elmo.pretraining.config import OptimizerSettings, PretrainingConfig, read_config
 from spacy_elmo.pretraining.errors import ConfigError
 from spacy_elmo.pretraining.settings import Section
@@ -56,7 +57,9 @@ def keys_of(values: dict[str, Any], settings: set[str], prefix: str = "") -> set
 
 
 def test_there_are_four_configs() -> None:
-    assert [path.stem for path in CONFIGS] == ["pretrain_finetune", "pretrain_ja", "pretrain_sm", "pretrain_tiny"]
+    assert [path.stem for path in CONFIGS] == [
+        f"pretrain_{name}" for name in ("finetune", "hour", "ja", "md", "sm", "tiny")
+    ]
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -342,3 +345,28 @@ def test_a_file_that_is_not_there_or_not_text_is_named(tmp_path: Path) -> None:
 def test_overrides_of_what_is_not_there_are_named(name: str) -> None:
     message = message_of(TINY_CONFIG, {**TRAIN, name: 1})
     assert all(part in message for part in name.split("."))
+
+
+def values(name: str) -> dict[str, Any]:
+    """All that a config says, but for its comment."""
+    settings, _ = read_config(REPOSITORY / "configs" / f"{name}.cfg", TRAIN)
+    return {**settings.model_dump(), "model": settings.bilm_config().to_dict()}
+
+
+def test_the_larger_english_model_is_what_its_page_says() -> None:
+    small, larger = values("pretrain_sm"), values("pretrain_md")
+    shape = {"projection_dim": 256, "cell_dim": 1024}
+    assert larger == {**small, "model": {**small["model"], **shape}}
+    n_parameters = sum(parameter.numel() for parameter in BiLM(BiLMConfig.from_dict(larger["model"])).parameters())
+    page = " ".join((REPOSITORY / "docs" / "models" / "how_chosen.md").read_text("utf8").split())
+    for words in (
+        "projection 256, so vectors 512 wide, cell 1,024, the filters of `en_elmo_sm`",
+        f"{n_parameters / 1e6:.1f} million parameters, {2 * n_parameters / 1e6:.1f} MB as float16",
+    ):
+        assert words in page
+    # Whoever trains it puts its name into the catalogue, and other words on the page.
+    assert ("No weights of it are published yet" in page) == ("en_elmo_md" not in catalogue())
+
+
+def test_a_model_of_an_hour_can_begin_as_the_embedded_one() -> None:
+    assert values("pretrain_hour")["model"] == load_bilm("en_elmo_sm").config.to_dict()
