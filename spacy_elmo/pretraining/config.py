@@ -10,9 +10,9 @@ from spacy.util import load_config
 from thinc.api import Config
 
 from ..bilm import BiLMConfig
-from ..bilm.inference import PRECISIONS
 from ..corpus.formats import FORMATS
 from .errors import ConfigError
+from .precision import PRECISIONS
 from .schedule import DECAYS
 from .settings import NotNegative, Positive, PositiveNumber, Section, one_of
 
@@ -158,7 +158,8 @@ class Training(Section):
         negatives: Words that the softmax is sampled with; all are used where the vocabulary has fewer than twice as
             many.
         dropout: Of the inputs of the LSTM layers and of the output.
-        precision: Of matrix products, "float32" or "bfloat16"; weights stay float32.
+        precision: Of matrix products, "float32" or "bfloat16", or "auto" for bfloat16 where the device that trains has
+            units for it; weights stay float32.
         patience: Evaluations without a better perplexity after which to stop; 0 for never.
         log_every: Steps between two lines of the log.
         logger: One of spaCy's loggers beside the log, see `@loggers`.

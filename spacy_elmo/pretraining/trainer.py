@@ -29,6 +29,7 @@ from .errors import RunError
 from .evaluation import evaluate, heldout_sentences
 from .objective import Objective
 from .optimizer import Optimizer
+from .precision import uses_bfloat16
 from .progress import Progress
 from .run_state import RunState
 from .snapshots import Snapshots
@@ -198,7 +199,7 @@ class Trainer:
         return self.batches.of_steps(steps, n_workers=min(MAX_WORKERS, os.cpu_count() or 1) if on_gpu else 0)
 
     def _autocast(self) -> torch.autocast:
-        enabled = self.settings.precision == "bfloat16"
+        enabled = uses_bfloat16(self.settings.precision, self.ranks.device)
         # Captured kernels would go on reading what the cache held when they were captured.
         return torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=enabled, cache_enabled=False)
 

@@ -107,6 +107,7 @@ def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
         ("initialize.source", ["options.json", "weights.hdf5"]),
         ("training.dropout", 0.25),
         ("training.precision", "bfloat16"),
+        ("training.precision", "auto"),
         ("training.carry_state", False),
         ("training.optimizer.decay", "linear"),
         ("training.optimizer.decay_share", 0.2),

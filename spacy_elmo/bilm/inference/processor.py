@@ -9,6 +9,9 @@ import torch
 # Of a processor that does not tell: what most have at least.
 L2_BYTES = 512 * 2**10
 
+# As Linux names them, on x86 and on ARM.
+_BFLOAT16 = {"amx_bf16", "avx512_bf16", "bf16"}
+
 _L2_SIZE = Path("/sys/devices/system/cpu/cpu0/cache/index2/size")
 _CPU_INFO = Path("/proc/cpuinfo")
 
@@ -20,12 +23,14 @@ class Processor:
     Attributes:
         vendor: As it names itself, such as "GenuineIntel" or "AuthenticAMD"; empty where the system does not say.
         model: Its name, likewise.
+        bfloat16: Whether it has units for products of bfloat16 numbers, as far as the system says.
         avx512: Whether torch computes with AVX-512.
         l2_bytes: Size of a core's second-level cache.
     """
 
     vendor: str
     model: str
+    bfloat16: bool
     avx512: bool
     l2_bytes: int
 
@@ -35,7 +40,8 @@ def here() -> Processor:
     """The one that runs this process."""
     avx512 = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
     facts = dict(_facts_of(_read(_CPU_INFO)))
-    return Processor(facts.get("vendor_id", ""), facts.get("model name", ""), avx512, _bytes(_read(_L2_SIZE)))
+    bfloat16 = bool(_BFLOAT16 & set(f"{facts.get('flags', '')} {facts.get('Features', '')}".split()))
+    return Processor(facts.get("vendor_id", ""), facts.get("model name", ""), bfloat16, avx512, _bytes(_read(_L2_SIZE)))
 
 
 def _read(path: Path) -> str:

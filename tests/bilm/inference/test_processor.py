@@ -24,6 +24,22 @@ def test_what_linux_says_of_the_first_processor(monkeypatch: pytest.MonkeyPatch,
     assert (found.vendor, found.model, found.l2_bytes) == ("AuthenticAMD", "AMD EPYC", 1280 * 2**10)
 
 
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("flags : fpu avx512_bf16 avx512f", True),
+        ("flags : amx_bf16", True),
+        ("Features : fp asimd bf16", True),
+        ("flags : avx512f", False),
+        ("model name : bf16", False),
+    ],
+)
+def test_units_for_bfloat16(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, line: str, wanted: bool) -> None:
+    (tmp_path / "cpuinfo").write_text(line + "\n")
+    monkeypatch.setattr(processor, "_CPU_INFO", tmp_path / "cpuinfo")
+    assert processor.here().bfloat16 is wanted
+
+
 @pytest.mark.parametrize("size", [None, "", "large", "K", "2M\n"])
 def test_a_system_that_does_not_tell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, size: str | None) -> None:
     if size is not None:

@@ -127,11 +127,13 @@ def test_a_product_needs_no_gradient() -> None:
 
 
 PROCESSORS = {
-    "AVX2": Processor("AuthenticAMD", "Zen 3", avx512=False, l2_bytes=512 * 2**10),
-    "AMD with AVX-512": Processor("AuthenticAMD", "Zen 5", avx512=True, l2_bytes=2**20),
-    "Intel with AVX-512": Processor("GenuineIntel", "Xeon", avx512=True, l2_bytes=2**21),
-    "Intel, weights larger than its cache": Processor("GenuineIntel", "Xeon", avx512=True, l2_bytes=2**8),
-    "one that does not tell": Processor("", "", avx512=False, l2_bytes=2**19),
+    "AVX2": Processor("AuthenticAMD", "Zen 3", bfloat16=False, avx512=False, l2_bytes=512 * 2**10),
+    "AMD with AVX-512": Processor("AuthenticAMD", "Zen 5", bfloat16=False, avx512=True, l2_bytes=2**20),
+    "Intel with AVX-512": Processor("GenuineIntel", "Xeon", bfloat16=False, avx512=True, l2_bytes=2**21),
+    "Intel, weights larger than its cache": Processor(
+        "GenuineIntel", "Xeon", bfloat16=False, avx512=True, l2_bytes=2**8
+    ),
+    "one that does not tell": Processor("", "", bfloat16=False, avx512=False, l2_bytes=2**19),
 }
 
 
