@@ -3,11 +3,14 @@
     python -m experiments.tune NAME --system elmo=configs/ner.cfg --system tok2vec=configs/ner_tok2vec.cfg \\
         --corpora corpus/wnut17 corpus/uner [--factors optimizer dropout] [--steps 400] [--seeds 0] [--share 1.0]
 
---corpora are folders with train.spacy and dev.spacy; no test set is read. All systems go through the same factors, of
-which those that a config does not have are left out. What counts is the best dev score of a run, averaged over
---corpora and --seeds. All runs are in this process: the vectors of a frozen biLM are computed once, and shared. The
-table goes to metrics/tune-NAME.md and all runs to metrics/tune-NAME.json; a run that stands there is not repeated, so a
-search that was stopped goes on where it was.
+--corpora are folders with train.spacy, dev.spacy and test.spacy. All systems go through the same factors; those
+that a config does not have are left out. What counts is the best dev score of a run, averaged over --corpora and
+--seeds. With --test-seeds 0 1 2 what was chosen is then trained anew, with each of these seeds and each share of the
+training data in --test-shares, and scored on the test sets, which nothing before has read.
+
+All runs are in this process: the vectors of a frozen biLM are computed once, and shared. The tables go to
+metrics/tune-NAME.md and all runs to metrics/tune-NAME.json; a run that stands there is not repeated, so a search that
+was stopped goes on where it was.
 """
 
 import argparse
@@ -17,10 +20,12 @@ import time
 from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import spacy
 from spacy.language import Language
+from spacy.training import Corpus
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train
 from spacy.util import load_config
@@ -101,8 +106,8 @@ def present(config: Config) -> dict[str, Any]:
     return {setting: section[setting.partition(".")[2]] for setting, section in found.items() if section is not None}
 
 
-def best_dev_score(config: Config, layers: SharedLayers) -> float:
-    """Train, and give the best of the scores on the dev set, in percent."""
+def train_and_score(config: Config, layers: SharedLayers, test: Path | None) -> dict[str, float]:
+    """Train, and give the best score on the dev set and, if asked for, its model's on the test set, in percent."""
     scores: list[float] = []
 
     def setup(nlp: Language, *streams: Any) -> tuple[Any, Any]:
@@ -116,8 +121,16 @@ def best_dev_score(config: Config, layers: SharedLayers) -> float:
     config["training"]["logger"] = {"@loggers": "experiments.tune"}
     nlp = init_nlp(config)
     layers.give_to(nlp)
-    train(nlp)
-    return max(scores)
+    if test is None:
+        train(nlp)
+        return {"dev": max(scores)}
+    with TemporaryDirectory() as folder:
+        train(nlp, Path(folder))
+        best = spacy.load(Path(folder) / "model-best")
+    layers.give_to(best)
+    found = best.evaluate(list(Corpus(test)(best)))
+    weights = config["training"]["score_weights"]
+    return {"dev": max(scores), "test": 100 * sum(found[key] * weight for key, weight in weights.items() if weight)}
 
 
 class Search:
@@ -130,29 +143,49 @@ class Search:
         found = self.path.with_name(f"{self.path.name}.json")
         self.runs: list[dict[str, Any]] = json.loads(found.read_text("utf8")) if found.is_file() else []
 
-    def choose(self, system: str, config: Config) -> Iterator[dict[str, Any]]:
-        """Go through the factors, and give a row for each choice."""
+    def choose(self, system: str, config: Config) -> tuple[Settings, list[dict[str, Any]]]:
+        """Go through the factors, and give what is best and a row for each choice."""
         chosen: dict[str, Any] = {}
+        rows = []
         for factor in self._arguments.factors:
             choices = [choice for choice in FACTORS[factor] if has(config, choice)]
-            scored = [(self.score(system, config, chosen | dict(choice)), choice) for choice in choices]
-            for score, choice in scored:
-                yield {"system": system, "factor": factor, "choice": choice, "score": score}
+            scored = [(self._dev_score(system, config, chosen | dict(choice)), choice) for choice in choices]
+            rows += [{"system": system, "factor": factor, "choice": choice, "score": score} for score, choice in scored]
             if scored:
                 chosen |= max(scored, key=lambda one: one[0])[1]
+        return chosen, rows
 
-    def score(self, system: str, config: Config, settings: Settings) -> float:
-        runs = product(self._arguments.corpora, self._arguments.seeds)
-        return statistics.mean(self.run(system, config, settings, corpus, seed) for corpus, seed in runs)
-
-    def run(self, system: str, config: Config, settings: Settings, corpus: Path, seed: int) -> float:
-        settings = {**present(config), **settings}
+    def _dev_score(self, system: str, config: Config, settings: Settings) -> float:
         steps, share = self._arguments.steps, self._arguments.share
+        return statistics.mean(
+            self.run(system, config, settings, corpus, seed, steps, share)["dev"]
+            for corpus, seed in product(self._arguments.corpora, self._arguments.seeds)
+        )
+
+    def test_scores(self, system: str, config: Config, settings: Settings) -> Iterator[dict[str, Any]]:
+        """A run of the chosen settings for each corpus, share and seed, scored on the test set."""
+        arguments = self._arguments
+        for corpus, share, seed in product(arguments.corpora, arguments.test_shares, arguments.test_seeds):
+            yield self.run(system, config, settings, corpus, seed, arguments.test_steps, share, test=True)
+
+    def run(
+        self,
+        system: str,
+        config: Config,
+        settings: Settings,
+        corpus: Path,
+        seed: int,
+        steps: int,
+        share: float,
+        test: bool = False,
+    ) -> dict[str, Any]:
+        """Train once, or read what was found before."""
+        settings = {**present(config), **settings}
         facts: dict[str, Any] = {"system": system, "settings": settings, "corpus": corpus.name}
         facts |= {"seed": seed, "steps": steps, "share": share}
         for run in self.runs:
-            if facts.items() <= run.items():
-                return float(run["score"])
+            if facts.items() <= run.items() and (not test or "test" in run):
+                return run
         config = changed(config, settings)
         name = f"{corpus.name}-{share:.0%}-seed{seed}".replace("%", "pct")
         train_path = Path("training") / self.path.name / f"{name}.spacy"
@@ -161,12 +194,12 @@ class Search:
         config["system"]["seed"] = seed
         config["training"] |= {"max_steps": steps, "eval_frequency": steps // N_EVALUATIONS, "patience": 0}
         start = time.process_time()
-        score = best_dev_score(config, self._layers)
-        seconds = time.process_time() - start
-        print(f"{corpus.name}: {system}, seed {seed}, {settings}: {score:.1f} on dev ({seconds:.0f} s)", flush=True)
-        self.runs.append(facts | {"score": score, "seconds": round(seconds, 1)})
+        scores = train_and_score(config, self._layers, corpus / "test.spacy" if test else None)
+        run = facts | scores | {"seconds": round(time.process_time() - start, 1)}
+        print(f"{corpus.name}: {run}", flush=True)
+        self.runs.append(run)
         report.keep(self.path, self.runs)
-        return score
+        return run
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -187,22 +220,43 @@ def table(rows: list[dict[str, Any]]) -> str:
     return report.table(["system", "factor", "choice", "dev"], shown)
 
 
+def test_table(runs: list[dict[str, Any]]) -> str:
+    """Markdown, a row for each corpus, share of the data and system."""
+    groups: dict[tuple[str, float, str], list[float]] = {}
+    for run in runs:
+        groups.setdefault((run["corpus"], run["share"], run["system"]), []).append(run["test"])
+    rows = []
+    for (corpus, share, system), scores in sorted(groups.items(), key=lambda one: (one[0][0], -one[0][1])):
+        spread = f" ± {statistics.stdev(scores):.1f}" if len(scores) > 1 else ""
+        each = ", ".join(f"{score:.1f}" for score in scores)
+        rows.append([corpus, f"{share:.0%}", system, f"**{statistics.mean(scores):.1f}**{spread}", each])
+    return report.table(["data", "training data", "system", "test", "seeds"], rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name")
     parser.add_argument("--system", action="append", required=True, metavar="NAME=CONFIG")
     parser.add_argument("--corpora", type=Path, nargs="+", required=True)
-    parser.add_argument("--factors", nargs="+", choices=FACTORS, default=list(FACTORS))
+    parser.add_argument("--factors", nargs="*", choices=FACTORS, default=list(FACTORS))
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--share", type=float, default=1.0, help="of the training data")
+    parser.add_argument("--test-seeds", type=int, nargs="*", default=[])
+    parser.add_argument("--test-shares", type=float, nargs="+", default=[1.0])
+    parser.add_argument("--test-steps", type=int, default=1000)
     arguments = parser.parse_args()
     search = Search(arguments)
     rows: list[dict[str, Any]] = []
+    tested: list[dict[str, Any]] = []
     for system in arguments.system:
         name, _, path = system.partition("=")
-        rows += search.choose(name, load_config(path))
-    report.write(search.path, table(rows), search.runs)
+        config = load_config(path)
+        chosen, choices = search.choose(name, config)
+        rows += choices
+        tested += search.test_scores(name, config, chosen)
+    text = table(rows) + ("\n" + test_table(tested) if tested else "")
+    report.write(search.path, text, search.runs)
 
 
 if __name__ == "__main__":
