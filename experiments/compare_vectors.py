@@ -6,7 +6,7 @@ ELMo (all layers), GloVe, both side by side, and MiniLM (see experiments/peers.p
 each word's vector for entity tags (F1 of whole entities), over the mean of a text's words, for MiniLM over its own
 sentence vector, for categories (accuracy). The L2 penalty is chosen for each by a fifth of the training set; the test
 set is scored once. --reviews has train.csv and test.csv with text and category, as --banking77. Words a second are of
-the test set, in this process, one thread. The table goes to metrics/vectors.md and .json.
+the test set, by this process's own time, one thread. The table goes to metrics/vectors.md and .json.
 """
 
 import argparse
@@ -88,9 +88,9 @@ def measure(task: str, folder: Path, vectors: dict[str, Featurise]) -> list[dict
     features: dict[str, tuple[Array, Array]] = {}
     results = []
     for name, featurise in vectors.items():
-        start = time.perf_counter()
+        start = time.process_time()
         x_test = featurise(test)
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
         features[name] = featurise(train), x_test
         results.append(
             {"task": task, "vectors": name, "score": score(train, test, *features[name]), "speed": n_words / seconds}

@@ -14,6 +14,8 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -135,15 +137,17 @@ def measure(embed: Embed, nlp: Language, pairs: Sequence[Pair], others: Sequence
 
 
 def elmo_views(model: str) -> Iterator[tuple[str, Embed]]:
-    """Each layer of a model alone, all on average, and all side by side."""
+    """Each layer of a model alone, all on average, and all side by side. A text is read once for all of them."""
     bilm = load_bilm(model, "cpu")
-    views: dict[str, Callable[[Array], Array]] = {
-        f"layer {number}": lambda layers, number=number: layers[number] for number in range(bilm.config.n_layers + 1)
-    }
-    views["average"] = lambda layers: layers.mean(axis=0)
-    views["concat"] = lambda layers: layers.transpose(1, 0, 2).reshape(layers.shape[1], -1)
-    for name, view in views.items():
-        yield f"{model}, {name}", lambda sentences, view=view: [view(layers) for layers in bilm.embed(sentences)]
+    layers_of = cache(bilm.embed)
+
+    def seen(view: Callable[[Array], Array]) -> Embed:
+        return lambda sentences: [view(layers) for layers in layers_of(tuple(map(tuple, sentences)))]
+
+    for number in range(bilm.config.n_layers + 1):
+        yield f"{model}, layer {number}", seen(itemgetter(number))
+    yield f"{model}, average", seen(lambda layers: layers.mean(axis=0))
+    yield f"{model}, concat", seen(lambda layers: layers.transpose(1, 0, 2).reshape(layers.shape[1], -1))
 
 
 def peers(nlp: Language, pairs: Sequence[Pair], others: Sequence[str]) -> Iterator[dict[str, Any]]:
