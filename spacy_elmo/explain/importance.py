@@ -14,8 +14,8 @@ from .word_path import Vectors, WordPath, padding_vector, word_vectors
 # How far the sum of the words' shares may be from the difference of the scores, of that difference, before the path is
 # cut into twice as many steps; differences below the second number count as that.
 TOLERANCE = 0.01
-SMALLEST = 0.01
-STEPS, MAX_STEPS = 16, 512
+SMALLEST = 0.1
+STEPS, MAX_STEPS = 16, 1024
 
 
 @dataclass(frozen=True)
