@@ -10,7 +10,7 @@ import typer
 from spacy.cli._util import app
 
 from ..about import __version__
-from . import configs, convert, download, explain, info, init_config, package, perplexity, pretrain
+from . import configs, convert, download, explain, info, init_config, neighbours, package, perplexity, pretrain
 
 HELP = """ELMo: configs for spaCy; and biLMs: train, judge, look into, convert and package them.
 
@@ -52,5 +52,6 @@ elmo_cli.command("pretrain", context_settings=pretrain.CONTEXT)(pretrain.pretrai
 elmo_cli.command("perplexity")(perplexity.perplexity)
 elmo_cli.command("init-config")(init_config.init_config)
 elmo_cli.command("configs")(configs.configs)
+elmo_cli.command("neighbours")(neighbours.neighbours)
 elmo_cli.add_typer(explain.explain_cli)
 app.add_typer(elmo_cli)

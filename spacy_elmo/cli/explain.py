@@ -236,7 +236,45 @@ def unexpected(
         )
 
 
+def similarity(
+    one: Annotated[str, typer.Argument(metavar="SENTENCE", show_default=False)],
+    other: Annotated[str, typer.Argument(metavar="SENTENCE", show_default=False)],
+    output: OutputOption = None,
+    model: ModelOption = "en_elmo_sm",
+) -> None:
+    """Show how near the words of two sentences are to each other, and the sentences, in every layer.
+
+    \b
+    Examples:
+      python -m spacy elmo explain similarity "He lit a match." "They won the match." --output similarity.html
+    """
+    with failing():
+        from ..checkpoints import load_bilm
+        from ..explain import compare
+        from ..explain.texts import split_words, text_settings
+
+        settings = text_settings(model)
+        words = [split_words(text, settings) for text in (one, other)]
+        write_page(compare(load_bilm(model), *words), output)
+
+
+def bias(output: OutputOption = None, model: LanguageModelOption = "en_elmo_sm") -> None:
+    """Show what a model takes for granted about who does which work, with intervals.
+
+    \b
+    Examples:
+      python -m spacy elmo explain bias --output bias.html
+    """
+    with failing():
+        from ..explain import measure_bias
+        from ..language import load_language_model
+
+        write_page(measure_bias(load_language_model(model)), output)
+
+
 explain_cli.command("senses")(senses)
+explain_cli.command("similarity")(similarity)
+explain_cli.command("bias")(bias)
 explain_cli.command("surprisal")(surprisal)
 explain_cli.command("cloze")(cloze)
 explain_cli.command("unexpected")(unexpected)

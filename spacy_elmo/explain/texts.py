@@ -20,8 +20,8 @@ from ..corpus.tokenize import TextSettings, load_nlp
 from ..language.metadata import CONFIG_FILE, read_text_settings
 from .errors import ExplainError
 
-# Where a word is left out.
-GAP = "___"
+# Where a word is left out, and what stands at both sides of a word that is meant.
+GAP, MARK = "___", "*"
 
 
 def text_settings(source: Source, format: str | None = None) -> TextSettings:
@@ -78,6 +78,24 @@ def split_text(text: str, settings: TextSettings) -> list[list[str]]:
     return [words for words in found if words]
 
 
+def split_words(text: str, settings: TextSettings) -> list[str]:
+    """The words of one sentence."""
+    return [token.text for token in load_nlp(settings.nlp).make_doc(text) if not token.is_space]
+
+
+def split_marked(text: str, settings: TextSettings) -> tuple[list[str], int]:
+    """The words of a sentence, and which of them stands between two MARKs.
+
+    Raises:
+        ExplainError: It is not one word that is marked.
+    """
+    parts = text.split(MARK)
+    words = [split_words(part, settings) for part in parts]
+    if len(parts) != 3 or len(words[1]) != 1:
+        raise ExplainError(f"Put {MARK} before and after the one word that is meant: it is not so in {text!r}.")
+    return [*words[0], *words[1], *words[2]], len(words[0])
+
+
 def split_gap(text: str, settings: TextSettings) -> tuple[list[str], list[str]]:
     """The words before and after the GAP in a sentence.
 
@@ -89,8 +107,7 @@ def split_gap(text: str, settings: TextSettings) -> tuple[list[str], list[str]]:
         raise ExplainError(
             f"Write {GAP} once in the text, in the place of the word: there are {len(parts) - 1} in {text!r}."
         )
-    make_doc = load_nlp(settings.nlp).make_doc
-    before, after = ([token.text for token in make_doc(part.strip())] for part in parts)
+    before, after = (split_words(part, settings) for part in parts)
     return before, after
 
 

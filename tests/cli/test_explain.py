@@ -68,3 +68,11 @@ def test_surprisal_cloze_and_unexpected(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("It rains. It snows.\n", "utf8")
     assert explain("unexpected", tmp_path / "a.txt", "-n", "4", "--output", page).startswith("0 ")
     assert page.read_text("utf8").count("<tr>") == 5
+
+
+def test_similarity_and_bias(tmp_path: Path, tiny_source: str) -> None:
+    page = tmp_path / "page.html"
+    call = ["similarity", "A match.", "No match!", "--model", tiny_source, "--output", page]
+    assert explain(*call).startswith("0 ")
+    assert page.read_text("utf8").count('scope="row"') == 4 * 3
+    assert "holds no softmax" in explain("bias", "--model", tiny_source, "--output", page)

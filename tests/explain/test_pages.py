@@ -9,10 +9,13 @@ import pytest
 
 from spacy_elmo import BiLM
 from spacy_elmo.explain import (
+    Bias,
     Explanation,
     Importance,
     LayerReport,
+    Leaning,
     Mix,
+    compare,
     fill_gap,
     find_senses,
     least_expected,
@@ -56,6 +59,14 @@ def _unexpected(bilm: BiLM) -> Any:
     return least_expected(language_model(bilm), [["the", "match", "was", "<b>"], ["it", "burns"]])
 
 
+def _similarity(bilm: BiLM) -> Any:
+    return compare(bilm, ["the", "<i>", "match"], ["a", "match", "of", "many", "many", "words", "that", "are", "long"])
+
+
+def _bias(bilm: BiLM) -> Any:
+    return Bias((Leaning("judge", (1.0, 2.0, 0.5, 1.5)), Leaning("singer", (-1.0, 0.5, -0.5, 0.0))))
+
+
 MAKERS: dict[str, Callable[[BiLM], Any]] = {
     "senses": _senses,
     "layers": _layers,
@@ -63,6 +74,8 @@ MAKERS: dict[str, Callable[[BiLM], Any]] = {
     "surprisal": _surprisal,
     "gap": _gap,
     "unexpected": _unexpected,
+    "similarity": _similarity,
+    "bias": _bias,
 }
 
 
@@ -138,6 +151,15 @@ def test_a_word_chosen_by_key_shows_what_was_expected(pages: dict[str, Path], ch
     assert chromium.run("document.getElementById('place').textContent").startswith("“match” · ")
     assert chromium.run("document.querySelector('.word[aria-pressed=true]').dataset.id") == "1"
     assert chromium.run("[...document.querySelectorAll('.columns ol')].map(ol => ol.children.length)") == [7, 7, 7]
+
+
+def test_a_layer_is_chosen_by_key(pages: dict[str, Path], chromium: Browser) -> None:
+    shown = "[...document.querySelectorAll('.heat')].filter(h => h.offsetHeight).map(h => h.dataset.layer)"
+    chromium.open(pages["similarity"])
+    assert chromium.run(shown) == ["2"]
+    chromium.run("document.getElementById('layer-2').focus()")
+    chromium.press("ArrowRight", 39)
+    assert chromium.run(shown) == ["3"]
 
 
 # Senses

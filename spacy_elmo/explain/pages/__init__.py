@@ -2,10 +2,14 @@
 
 from typing import Any
 
+from ..bias import Bias
+from ..comparison import Comparison
 from ..importance import Explanation
 from ..layers import LayerReport
 from ..senses import Senses
 from ..surprisal import Gap, SurprisalReport, UnexpectedWords
+from .bias import bias_page
+from .comparison import comparison_page
 from .importance import importance_page
 from .layers import layers_page
 from .senses import senses_page
@@ -18,6 +22,8 @@ _PAGES: dict[type, Any] = {
     Explanation: importance_page,
     SurprisalReport: surprisal_page,
     Gap: gap_page,
+    Comparison: comparison_page,
+    Bias: bias_page,
     UnexpectedWords: unexpected_page,
 }
 
