@@ -120,38 +120,43 @@ def _movement(movement: Movement) -> str:
 
 
 def _probes(probes: dict[str, Any]) -> str:
-    alt = charts.altair()
-    rows, baselines = [], []
-    for task, kind, part in _TASKS:
-        found = probes[kind][part]
-        for name, cell in found["layers"].items():
-            rows.append({"task": task, "layer": "average" if name == "average" else f"layer {name}", **cell})
-        baselines.append({"task": task, **found["baseline"]})
-    data = [{**row, "base": base["value"]} for row in rows for base in baselines if base["task"] == row["task"]]
-
-    def make(width: int) -> Any:
-        wide = width > charts.NARROW
-        panel = (width - 120) / 3 if wide else width - 90
-        y = alt.Y("layer:N", title=None, sort=None, axis=alt.Axis(labelFontSize=13))
-        scale = alt.Scale(domain=[20, 100])
-        base = alt.Chart().properties(width=panel, height=alt.Step(30))
-        rule = base.mark_rule(color="var(--against)", strokeDash=[3, 4], strokeWidth=1.5).encode(
-            x=alt.X("base:Q", scale=scale, title="accuracy in %", axis=alt.Axis(tickCount=4))
-        )
-        interval = base.mark_rule(color="var(--s1)", strokeWidth=3, opacity=0.35).encode(x="low:Q", x2="high:Q", y=y)
-        point = base.mark_point(filled=True, size=95, color="var(--s1)", opacity=1).encode(x="value:Q", y=y)
-        layered = alt.layer(rule, interval, point, data=alt.Data(values=data))
-        return layered.facet(
-            facet=alt.Facet(
-                "task:N", title=None, sort=[task for task, _, _ in _TASKS], header=alt.Header(labelAnchor="start")
-            ),
-            columns=3 if wide else 1,
-            spacing=24,
-        )
-
     told = (
         "Accuracy of simple probes on one layer at a time, with 95% bootstrap intervals. The dashed line is the "
         "baseline: the most frequent tag of the form, the more frequent sense of the word."
     )
-    words = "; ".join(f"{row['task']}, {row['layer']}: {row['value']:.1f} %" for row in rows)
-    return _section("What a probe finds", told, charts.figure(make, escape(words)))
+    words = "; ".join(f"{row['task']}, {row['layer']}: {row['value']:.1f} %" for row in _probe_rows(probes))
+    return _section("What a probe finds", told, charts.figure(lambda width: probes_chart(probes, width), escape(words)))
+
+
+def _probe_rows(probes: dict[str, Any]) -> list[dict[str, Any]]:
+    rows = []
+    for task, kind, part in _TASKS:
+        found = probes[kind][part]
+        for name, cell in found["layers"].items():
+            layer = "average" if name == "average" else f"layer {name}"
+            rows.append({"task": task, "layer": layer, "base": found["baseline"]["value"], **cell})
+    return rows
+
+
+def probes_chart(probes: dict[str, Any], width: int) -> Any:
+    """A panel for each task, a row for each layer."""
+    alt = charts.altair()
+    data = _probe_rows(probes)
+    wide = width > charts.NARROW
+    panel = (width - 120) / 3 if wide else width - 90
+    y = alt.Y("layer:N", title=None, sort=None, axis=alt.Axis(labelFontSize=13))
+    scale = alt.Scale(domain=[20, 100])
+    base = alt.Chart().properties(width=panel, height=alt.Step(30))
+    rule = base.mark_rule(color="var(--against)", strokeDash=[3, 4], strokeWidth=1.5).encode(
+        x=alt.X("base:Q", scale=scale, title="accuracy in %", axis=alt.Axis(tickCount=4))
+    )
+    interval = base.mark_rule(color="var(--s1)", strokeWidth=3, opacity=0.35).encode(x="low:Q", x2="high:Q", y=y)
+    point = base.mark_point(filled=True, size=95, color="var(--s1)", opacity=1).encode(x="value:Q", y=y)
+    layered = alt.layer(rule, interval, point, data=alt.Data(values=data))
+    return layered.facet(
+        facet=alt.Facet(
+            "task:N", title=None, sort=[task for task, _, _ in _TASKS], header=alt.Header(labelAnchor="start")
+        ),
+        columns=3 if wide else 1,
+        spacing=24,
+    )
