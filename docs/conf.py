@@ -1,5 +1,6 @@
 """How Sphinx builds the site: `make docs`, with warnings as errors."""
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,18 @@ html_theme_options = {"navigation_with_keys": True}
 
 
 def setup(app: Sphinx) -> None:
+    """What Sphinx has no setting for."""
+    app.connect("html-page-context", set_language)
+    app.connect("build-finished", copy_gallery)
+
+
+def set_language(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     """The Japanese page says that it is, so that browsers take Japanese forms of the characters."""
+    context["language"] = "ja" if page == "ja" else "en"
 
-    def language(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
-        context["language"] = "ja" if page == "ja" else "en"
 
-    app.connect("html-page-context", language)
+def copy_gallery(app: Sphinx, error: Exception | None) -> None:
+    """Pages that are whole already go into the site as they are."""
+    gallery = Path(app.srcdir, "gallery")
+    if error is None and gallery.is_dir():
+        shutil.copytree(gallery, Path(app.outdir, "gallery"), dirs_exist_ok=True)
