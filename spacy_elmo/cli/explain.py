@@ -147,6 +147,15 @@ def importance(
             show_default=False,
         ),
     ] = None,
+    background: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--background",
+            help="Texts: the mean vector of their words is then a word that says nothing; without them it is one "
+            "without letters",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Show which words made a text categorizer or an entity recognizer say what it says.
 
@@ -157,11 +166,16 @@ def importance(
     with failing():
         import spacy
 
+        from ..corpus.tokenize import TextSettings
         from ..explain import explain_decisions
         from ..explain.decisions import first_decider
+        from ..explain.texts import read_docs
 
         nlp = spacy.load(pipeline)
-        write_page(explain_decisions(nlp, component or first_decider(nlp), nlp(text)), output)
+        settings = TextSettings({"nlp": {"lang": nlp.lang}})
+        words = [token.text for doc in (read_docs(background, settings) if background else ()) for token in doc]
+        found = explain_decisions(nlp, component or first_decider(nlp), nlp(text), background=words)
+        write_page(found, output)
 
 
 LanguageModelOption = Annotated[
