@@ -1,7 +1,8 @@
 """The HDF5 files of vectors that AllenNLP's command `elmo` wrote, and that programs read in place of a model."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from os import PathLike
 
 import h5py
@@ -49,12 +50,33 @@ def write_vectors(
             f"Lines {', '.join(empty)} (the first is 0) are empty: remove them, as they have no vectors."
         )
     names = _by_sentence(sentences) if by_sentence else list(map(str, range(len(sentences))))
+    with new_vectors_file(path, with_index and not by_sentence) as add:
+        for name, sentence, one in zip(names, sentences, layers, strict=True):
+            add(name, sentence, _select(one, output_format))
+
+
+@contextmanager
+def new_vectors_file(path: str | PathLike[str], with_index: bool) -> Iterator[Callable[[str, str, Layers], None]]:
+    """A file of vectors, for what comes piece by piece.
+
+    Args:
+        path: The file, which is there whole at the end of the block, or is not.
+        with_index: As for `write_vectors`.
+
+    Yields:
+        What adds a dataset: from its name, its sentence, and its vectors as they are to stand there.
+    """
+    names: dict[str, str] = {}
     with new_file(path) as unfinished, h5py.File(unfinished, "w", locking=False) as file:
-        for name, one in zip(names, layers, strict=True):
-            file.create_dataset(name, data=_select(one, output_format), dtype="float32")
-        if with_index and not by_sentence:
+
+        def add(name: str, sentence: str, vectors: Layers) -> None:
+            file.create_dataset(name, data=vectors, dtype="float32")
+            names[sentence] = name
+
+        yield add
+        if with_index:
             index = file.create_dataset(INDEX, (1,), dtype=h5py.string_dtype("utf-8"))
-            index[0] = json.dumps(dict(zip(sentences, names, strict=True)))
+            index[0] = json.dumps(names)
 
 
 def _by_sentence(sentences: Sequence[str]) -> list[str]:

@@ -10,7 +10,7 @@ import typer
 from spacy.cli._util import app
 
 from ..about import __version__
-from . import configs, convert, download, explain, info, init_config, neighbours, package, perplexity, pretrain
+from . import configs, convert, download, embed, explain, info, init_config, neighbours, package, perplexity, pretrain
 
 HELP = """ELMo: configs for spaCy; and biLMs: train, judge, look into, convert and package them.
 
@@ -19,6 +19,7 @@ Examples:
   python -m spacy elmo init-config ner.cfg --lang en --pipeline ner
   python -m spacy elmo pretrain configs/pretrain_sm.cfg --output OUT --paths.train texts/
   python -m spacy elmo perplexity OUT/model-best heldout.txt
+  python -m spacy elmo embed "texts/*.txt" OUT --model en_elmo_sm
   python -m spacy elmo info en_elmo_sm
   python -m spacy elmo download original
   python -m spacy elmo convert en_elmo_sm ./allennlp --to allennlp
@@ -51,6 +52,7 @@ elmo_cli.command("package")(package.package)
 elmo_cli.command("pretrain", context_settings=pretrain.CONTEXT)(pretrain.pretrain)
 elmo_cli.command("perplexity")(perplexity.perplexity)
 elmo_cli.command("init-config")(init_config.init_config)
+elmo_cli.command("embed")(embed.embed)
 elmo_cli.command("configs")(configs.configs)
 elmo_cli.command("neighbours")(neighbours.neighbours)
 elmo_cli.add_typer(explain.explain_cli)

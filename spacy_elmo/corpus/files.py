@@ -74,7 +74,7 @@ def find(paths: Sequence[Path]) -> list[Path]:
     """
     if not paths:
         raise CorpusError("no texts are named.")
-    files = [file for path in paths for file in _files(path)]
+    files = [file for path in paths for file in meant(path)]
     check_distinct(files)
     for file in files:
         kind(file)
@@ -91,7 +91,12 @@ def check_distinct(files: Sequence[Path]) -> None:
         seen.add(file.resolve())
 
 
-def _files(path: Path) -> Iterator[Path]:
+def meant(path: Path) -> Iterator[Path]:
+    """The files that a file, a directory or a glob means, in order, whatever kind they are.
+
+    Raises:
+        CorpusError: It means none, or one that by its name lies beside the texts.
+    """
     if path.is_file():
         yield path
         return

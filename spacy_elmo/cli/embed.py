@@ -1,0 +1,152 @@
+"""`python -m spacy elmo embed`: a corpus of any size to vectors."""
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+from spacy.cli._util import import_code
+from wasabi import msg
+
+from .failing import failing
+from .source import WeightsOption, source_of
+
+if TYPE_CHECKING:
+    from ..embedding.settings import Dtype, Pool
+
+# Of the exit code where some documents failed, and all others have their vectors.
+SOME_FAILED = 3
+
+
+class Pooling(str, Enum):
+    """What has one vector."""
+
+    none = "none"
+    sentence = "sentence"
+    doc = "doc"
+
+
+class Number(str, Enum):
+    """How vectors can be written."""
+
+    float16 = "float16"
+    float32 = "float32"
+
+
+def embed(
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT... OUTPUT",
+            help="Files, directories, globs or addresses to read, - for standard input; and last what to write: a "
+            "directory or its address, or a file that ends in .h5, .npz or .spacy",
+            show_default=False,
+        ),
+    ],
+    model: Annotated[str, typer.Option("--model", "-m", help="A model's name or path", show_default=False)],
+    weights: WeightsOption = None,
+    layers: Annotated[str, typer.Option("--layers", help="all, average, top, or the number of one")] = "average",
+    pool: Annotated[
+        Pooling,
+        typer.Option("--pool", help="A vector for each token (none), or their mean over a sentence or document"),
+    ] = Pooling.none,
+    dtype: Annotated[Number, typer.Option("--dtype", help="How to write vectors")] = Number.float32,
+    format: Annotated[
+        str,
+        typer.Option(
+            "--format", "-f", help="What a line of text is: documents, sentences, or tokens, with blanks between them"
+        ),
+    ] = "documents",
+    field: Annotated[str, typer.Option("--field", help="The key or column of texts in .jsonl and .parquet")] = "text",
+    id_field: Annotated[str, typer.Option("--id-field", help="The key or column of ids there")] = "id",
+    nlp: Annotated[
+        str | None,
+        typer.Option(
+            "--nlp",
+            help="A language whose tokenizer to use (en), or a .cfg file. As the model's own texts were read, "
+            "where this is not given",
+            show_default=False,
+        ),
+    ] = None,
+    precision: Annotated[str, typer.Option("--precision", help="Of the biLM: float32 or bfloat16")] = "float32",
+    workers: Annotated[int, typer.Option("--workers", "-w", help="Processes")] = 1,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device", help="cpu or cuda. A GPU where there is one, if this is not given", show_default=False
+        ),
+    ] = None,
+    part_characters: Annotated[
+        int | None, typer.Option("--part-characters", help="How much text is a part of the output", show_default=False)
+    ] = None,
+    code: Annotated[
+        Path | None, typer.Option("--code", "-c", help="Python file to import first, for a tokenizer of your own")
+    ] = None,
+) -> None:
+    """Embed a corpus of any size: a vector for each of its tokens, sentences or documents.
+
+    OUTPUT is a directory of Parquet files with ids, texts, tokens, offsets and vectors; or an HDF5 file in AllenNLP's
+    layout, an .npz, a .spacy. The same command goes on with a job that was stopped or killed: what is finished is not
+    computed again, and the result has the same bytes.
+
+    Reads text, .jsonl, .parquet, .conllu and .spacy files; all but .parquet may end in .gz, .zst, .bz2 or .xz.
+    Documents that fail go to OUTPUT/_rejects.jsonl with the reason; the exit code is 3 then, and 0 where none failed.
+
+    \b
+    Examples:
+      python -m spacy elmo embed "texts/*.txt" OUT --model en_elmo_sm --layers top --dtype float16
+      python -m spacy elmo embed reports.jsonl.gz OUT --model en_elmo_sm --field body --pool doc
+      python -m spacy elmo embed sentences.txt OUT.h5 --model en_elmo_sm --format tokens --layers all
+    """
+    if len(paths) < 2:
+        raise typer.BadParameter("give one INPUT or more, and the OUTPUT.")
+    import_code(code)
+    with failing():
+        from ..embedding import Settings
+        from ..embedding import embed as run
+
+        settings = Settings(
+            layers=layers,
+            pool=cast("Pool", pool.value),
+            dtype=cast("Dtype", dtype.value),
+            format=cast(Any, format),
+            field=field,
+            id_field=id_field,
+            nlp=_config(nlp),
+            precision=precision,
+            **({} if part_characters is None else {"part_characters": part_characters}),
+        )
+        try:
+            report = run(
+                paths[:-1],
+                paths[-1],
+                source_of(model, weights),
+                settings,
+                workers=workers,
+                device=device,
+                code=code,
+                show_progress=True,
+            )
+        except KeyboardInterrupt:
+            msg.warn(f"Stopped. The same command goes on with {paths[-1]}")
+            raise typer.Exit(130) from None
+    msg.good(f"Wrote {paths[-1]}: {report.documents:,} documents, {report.tokens:,} tokens")
+    if report.rejects:
+        msg.warn(f"{report.rejects:,} documents failed, see {report.rejects_file}")
+        raise typer.Exit(SOME_FAILED)
+
+
+def _config(nlp: str | None) -> dict[str, Any] | None:
+    if nlp is None or not nlp.endswith(".cfg"):
+        from ..embedding.tokenizer import language_config
+
+        return None if nlp is None else language_config(nlp)
+    from thinc.api import Config
+
+    from ..corpus.errors import CorpusError
+
+    try:
+        config = Config().from_disk(nlp, interpolate=False)
+        return {"nlp": config["nlp"], "components": config.get("components", {})}
+    except (OSError, ValueError, KeyError) as error:
+        raise CorpusError(f"{nlp}: no config with a section [nlp] ({error}).") from None

@@ -1,0 +1,186 @@
+"""The documents of a file, one after another, whatever kind of file it is.
+
+A line that cannot be read becomes a reject, and so does all that follows a fault in a file that is read as a whole.
+"""
+
+import codecs
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import srsly
+from spacy.tokens import DocBin
+from spacy.vocab import Vocab
+
+from ..corpus.compression import decompressed
+from ..corpus.errors import CorpusError
+from ..corpus.formats import SEPARATOR, read_documents
+from .documents import MAX_CHARACTERS, Document, Reject, Text, of_sentences, of_words, spans
+from .inputs import InputFile, kind
+from .settings import Settings
+from .tokenizer import of_doc
+
+CHUNK_BYTES = 1 << 18
+# A longer line is no document that can be tokenised, and is not held in memory to find that out.
+MAX_LINE_BYTES = 8 * MAX_CHARACTERS
+
+Item = Text | Document | Reject
+
+
+def documents(file: InputFile, settings: Settings, count: Callable[[int], None]) -> Iterator[Item]:
+    """The documents of a file.
+
+    Args:
+        file: A file.
+        settings: What its lines are, and where texts and ids stand.
+        count: Is told of bytes as they are read.
+
+    Raises:
+        OSError: The file cannot be read. That may pass, and makes no reject.
+        EmbeddingError: A package is missing.
+    """
+    for item in _documents(file, settings, count):
+        too_long = isinstance(item, Text | Document) and len(item.text) > MAX_CHARACTERS
+        yield Reject(item.id, f"more than {MAX_CHARACTERS:,} characters: split it") if too_long else item
+
+
+def _documents(file: InputFile, settings: Settings, count: Callable[[int], None]) -> Iterator[Item]:
+    with file.open() as stream:
+        what = kind(file.name)
+        if what == "parquet":
+            yield from _parquet(file, stream, settings, count)
+            return
+        chunks = decompressed(_chunks(stream, count), Path(file.name))
+        try:
+            if what == "spacy":
+                yield from _docs(file.name, b"".join(chunks))
+            elif what == "conllu":
+                yield from _conllu(file.name, chunks)
+            else:
+                read = _from_json if what == "jsonl" else _from_line
+                yield from (read(line, f"{file.name}:{n}", settings) for n, line in _lines(chunks) if line != b"")
+        except CorpusError as error:
+            yield Reject(file.name, f"not read from here on: {error}")
+
+
+def _chunks(stream: IO[bytes], count: Callable[[int], None]) -> Iterator[bytes]:
+    while chunk := stream.read(CHUNK_BYTES):
+        count(len(chunk))
+        yield chunk
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes | None]]:
+    """Numbers, from 1 on, and lines without their ends; b"" for one that is blank, None for one that is too long."""
+    number, n_bytes = 1, 0
+    held: list[bytes] = []
+
+    def line() -> bytes | None:
+        if n_bytes > MAX_LINE_BYTES:
+            return None
+        whole = b"".join(held)
+        whole = (whole.removeprefix(codecs.BOM_UTF8) if number == 1 else whole).removesuffix(b"\r")
+        return whole if whole.strip() else b""
+
+    for chunk in chunks:
+        for i, part in enumerate(chunk.split(b"\n")):
+            if i:
+                yield number, line()
+                number, held, n_bytes = number + 1, [], 0
+            n_bytes += len(part)
+            if n_bytes <= MAX_LINE_BYTES:
+                held.append(part)
+    yield number, line()
+
+
+def _from_line(line: bytes | None, id: str, settings: Settings) -> Item:
+    try:
+        return _document(id, _decoded(line), settings)
+    except ValueError as error:
+        return Reject(id, str(error))
+
+
+def _from_json(line: bytes | None, id: str, settings: Settings) -> Item:
+    try:
+        value = srsly.json_loads(_decoded(line))
+    except ValueError as error:
+        return Reject(id, f"not JSON in UTF-8: {error}")
+    if not isinstance(value, dict) or settings.field not in value:
+        return Reject(id, f"no object with the key {settings.field!r}")
+    return of_value(value[settings.field], value.get(settings.id_field), id, settings)
+
+
+def _decoded(line: bytes | None) -> str:
+    if line is None:
+        raise ValueError(f"a line of more than {MAX_LINE_BYTES:,} bytes: split it")
+    try:
+        return line.decode("utf8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8 (byte 0x{line[error.start]:02x} at position {error.start})") from None
+
+
+def of_value(value: Any, given_id: Any, place: str, settings: Settings) -> Item:
+    """A document from a field of a table or of a JSON object: a text, or a list of tokens."""
+    id = place if given_id is None else str(given_id)
+    try:
+        if isinstance(value, str):
+            return _document(id, value, settings)
+        if isinstance(value, list) and all(isinstance(word, str) for word in value):
+            return of_words(id, [_checked(word) for word in value])
+        return Reject(id, f"{settings.field!r} is neither a text nor a list of tokens, but {str(value)[:60]!r}")
+    except ValueError as error:
+        return Reject(id, str(error))
+
+
+def _document(id: str, text: str, settings: Settings) -> Text | Document:
+    _checked(text)
+    if settings.format != "tokens":
+        return Text(id, text, is_sentence=settings.format == "sentences")
+    text = text.strip()
+    matches = list(re.finditer(r"\S+", text))
+    sentence = [(0, len(matches))] if matches else []
+    return Document(id, text, [one.group() for one in matches], spans([one.span() for one in matches]), spans(sentence))
+
+
+def _checked(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("no text, for it holds a character of number 0")
+    try:
+        text.encode("utf8")
+    except UnicodeEncodeError:
+        raise ValueError("the text holds half of a surrogate pair, which is no character") from None
+    return text
+
+
+def _conllu(name: str, chunks: Iterable[bytes]) -> Iterator[Item]:
+    for one in read_documents(chunks, Path(name), "documents"):
+        yield of_sentences(f"{name}:{one.place.number}", [part.split(SEPARATOR) for part in one.parts])
+
+
+def _docs(name: str, data: bytes) -> Iterator[Item]:
+    try:
+        for number, doc in enumerate(DocBin().from_bytes(data).get_docs(Vocab()), 1):
+            yield of_doc(f"{name}:{number}", doc)
+    except (ValueError, KeyError, TypeError, AssertionError) as error:
+        yield Reject(name, f"not a whole DocBin as spaCy writes it: {error}")
+
+
+def _parquet(file: InputFile, stream: IO[bytes], settings: Settings, count: Callable[[int], None]) -> Iterator[Item]:
+    from pyarrow import ArrowInvalid, parquet
+
+    try:
+        table = parquet.ParquetFile(stream, pre_buffer=False)
+        columns = [one for one in (settings.field, settings.id_field) if one in table.schema_arrow.names]
+        if settings.field not in columns:
+            yield Reject(file.name, f"no column {settings.field!r} among {', '.join(table.schema_arrow.names)}")
+            return
+        number = 0
+        for batch in table.iter_batches(batch_size=1024, columns=columns):
+            texts = batch.column(settings.field).to_pylist()
+            ids = batch.column(settings.id_field).to_pylist() if settings.id_field in columns else [None] * len(texts)
+            for text, id in zip(texts, ids, strict=True):
+                number += 1
+                yield of_value(text, id, f"{file.name}:{number}", settings)
+            count(file.size * len(texts) // max(1, table.metadata.num_rows))
+    except (ArrowInvalid, EOFError) as error:
+        yield Reject(file.name, f"not read from here on: {error}")
