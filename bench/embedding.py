@@ -1,0 +1,122 @@
+"""Embedding to disk, beside the bare engine that computes; and its memory over a large input.
+
+    python -m bench.embedding local TEXT [--tokens 100000] [--rounds 5]   # job / bare engine, disk included
+    python -m bench.embedding memory [--megabytes 1000]                   # with a tiny model, so that it ends
+
+TEXT has a sentence a line, its words separated by blanks; .gz is read too. Each figure is the median of the ratios of
+neighbours, which alternate in one process.
+"""
+
+import argparse
+import gzip
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bench.workloads import resident_bytes
+from spacy_elmo import BiLM, BiLMConfig, load_bilm, save_bilm
+from spacy_elmo.bilm.inference import Engine
+from spacy_elmo.embedding import Settings, embed
+
+MODEL = "en_elmo_sm"
+SETTINGS = Settings(layers="average", dtype="float16", format="tokens")
+
+
+def read(path: Path, n_tokens: int) -> list[list[str]]:
+    """Sentences of at most 40 words, so many tokens of them."""
+    sentences, n = [], 0
+    with gzip.open(path, "rt", encoding="utf8") if path.suffix == ".gz" else path.open(encoding="utf8") as file:
+        for line in file:
+            words = iter(line.split())
+            while n < n_tokens and (sentence := list(islice(words, 40))):
+                sentences.append(sentence)
+                n += len(sentence)
+    return sentences
+
+
+def seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def compare(name: str, other: str, calls: tuple[Callable[[int], object], ...], n_tokens: int, rounds: int) -> None:
+    """How many tokens a second the first of two calls makes, and as a share of those of the second."""
+    calls[0](0), calls[1](0)
+    times = [(seconds(partial(calls[0], i)), seconds(partial(calls[1], i))) for i in range(1, rounds + 1)]
+    ratio = statistics.median(b / a for a, b in times)
+    rates = [n_tokens / statistics.median(column) for column in zip(*times, strict=True)]
+    print(f"{name}: {rates[0]:,.0f} tokens/s; {other}: {rates[1]:,.0f} tokens/s; ratio {ratio:.2f}")
+
+
+def local(arguments: argparse.Namespace, folder: Path) -> None:
+    text, sentences, n_tokens = prepared(arguments, folder)
+    bilm = load_bilm(MODEL, "cpu")
+
+    def bare(i: int) -> None:
+        engine = Engine(bilm.config, bilm.word_encoder, bilm.stacks, bilm.precision)
+        for start in range(0, len(sentences), 1600):
+            engine.embed(sentences[start : start + 1600])
+
+    def job(i: int) -> None:
+        embed([text], folder / f"job{i}", MODEL, SETTINGS, device="cpu")
+
+    compare("job", "bare engine", (job, bare), n_tokens, arguments.rounds)
+    size = sum(path.stat().st_size for path in (folder / "job1").glob("part-*"))
+    print(f"{size / n_tokens:.0f} bytes a token (average of the layers, float16, with texts, tokens and offsets)")
+
+
+def memory(arguments: argparse.Namespace, folder: Path) -> None:
+    config = BiLMConfig(filters=((1, 4),), char_dim=4, n_highway=1, projection_dim=4, cell_dim=4, n_layers=1)
+    save_bilm(BiLM(config), folder / "model")
+    line = "A sentence of ten words stands here , and ends .\n"
+    with (folder / "text.txt").open("w") as file:
+        for _ in range(arguments.megabytes):
+            file.write(line * (1_000_000 // len(line)))
+    seen: list[int] = []
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.5):
+            seen.append(resident_bytes())
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    took = seconds(
+        lambda: embed(
+            [folder / "text.txt"], folder / "out", folder / "model", Settings(pool="doc", format="tokens"), device="cpu"
+        )
+    )
+    ended.set()
+    thread.join()
+    tenth = max(1, len(seen) // 10)
+    parts = [max(seen[i : i + tenth]) / 2**20 for i in range(0, len(seen), tenth)]
+    print(f"{arguments.megabytes} MB in {took:.0f} s; peak MiB in each tenth of the time: {[round(p) for p in parts]}")
+
+
+def prepared(arguments: argparse.Namespace, folder: Path) -> tuple[Path, list[list[str]], int]:
+    sentences = read(arguments.text, arguments.tokens)
+    text = folder / "text.txt"
+    text.write_text("".join(" ".join(words) + "\n" for words in sentences), "utf8")
+    return text, sentences, sum(map(len, sentences))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["local", "memory"])
+    parser.add_argument("text", type=Path, nargs="?")
+    parser.add_argument("--tokens", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--megabytes", type=int, default=1000)
+    arguments = parser.parse_args()
+    with TemporaryDirectory() as folder:
+        {"local": local, "memory": memory}[arguments.what](arguments, Path(folder))
+
+
+if __name__ == "__main__":
+    main()

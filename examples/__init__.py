@@ -1,0 +1,1 @@
+"""Programs to take and change; tested, and no part of the package."""

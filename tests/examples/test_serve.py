@@ -1,0 +1,170 @@
+"""The example service, over HTTP on loopback."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+import spacy
+
+from spacy_elmo import load_language_model, score
+from spacy_elmo.embedding import Settings, embed
+from tests.conftest import random_bilm
+
+httpx = pytest.importorskip("httpx", reason="needs httpx, fastapi and uvicorn")
+uvicorn = pytest.importorskip("uvicorn", reason="needs uvicorn")
+pytest.importorskip("fastapi", reason="needs fastapi")
+
+from examples.serve.app import MAX_CHARACTERS, MAX_TEXTS, Parts, create_app  # noqa: E402
+from examples.serve.models import Cloze, Entities, Neighbours, Vectors  # noqa: E402
+
+ENGLISH = {
+    "nlp": {"lang": "en", "pipeline": ["sentencizer"]},
+    "components": {"sentencizer": {"factory": "sentencizer"}},
+}
+TEXTS = ["The cat sat on the mat.", "Dogs bark.", "Stock prices fell in London on Monday."]
+
+
+class Server:
+    """A service in a thread of its own."""
+
+    def __init__(self, parts: Parts, **settings: Any) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.address = f"http://127.0.0.1:{port}"
+        self.uvicorn = uvicorn.Server(uvicorn.Config(create_app(parts, **settings), port=port, log_level="error"))
+        self.thread = threading.Thread(target=self.uvicorn.run, daemon=True)
+        self.thread.start()
+        while not self.uvicorn.started:
+            time.sleep(0.01)
+
+    def post(self, path: str, body: Any) -> Any:
+        return httpx.post(f"{self.address}{path}", json=body, timeout=60)
+
+    def get(self, path: str) -> Any:
+        return httpx.get(f"{self.address}{path}", timeout=60)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, tiny_source: str) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("serve")
+    nlp = spacy.blank("en")
+    nlp.add_pipe("entity_ruler").add_patterns([{"label": "GPE", "pattern": "London"}])
+    nlp.to_disk(folder / "pipeline")
+    (folder / "texts.jsonl").write_text("".join(json.dumps({"id": t[:3], "text": t}) + "\n" for t in TEXTS), "utf8")
+    embed([folder / "texts.jsonl"], folder / "index", tiny_source, Settings(pool="doc", nlp=ENGLISH), device="cpu")
+    vectors = Vectors(tiny_source, Settings(layers="all", nlp=ENGLISH))
+    neighbours = Neighbours(folder / "index", Vectors(tiny_source, Settings(pool="doc", nlp=ENGLISH)))
+    server = Server(Parts(vectors, Entities(str(folder / "pipeline")), neighbours, Cloze("en_elmo_sm")), wait=0.05)
+    yield server
+    server.uvicorn.should_exit = True
+    server.thread.join(30)
+
+
+def test_vectors(server: Server) -> None:
+    answer = server.post("/vectors", {"texts": [TEXTS[0], ""]}).json()
+    assert answer[0]["tokens"] == ["The", "cat", "sat", "on", "the", "mat", "."]
+    assert answer[0]["offsets"][1] == [4, 7]
+    np.testing.assert_allclose(answer[0]["vectors"], random_bilm().embed([answer[0]["tokens"]])[0], rtol=0, atol=1e-5)
+    assert answer[1]["tokens"] == []
+
+
+def test_entities_and_neighbours(server: Server) -> None:
+    assert server.post("/entities", {"texts": [TEXTS[2]]}).json() == [
+        [{"text": "London", "label": "GPE", "start": 21, "end": 27}]
+    ]
+    first, second = server.post("/neighbours", {"text": TEXTS[1], "n": 2}).json()
+    assert (first["id"], first["text"]) == ("Dog", TEXTS[1])
+    assert first["cosine"] == pytest.approx(1, abs=1e-5)
+    assert second["cosine"] < first["cosine"]
+
+
+def test_cloze_is_what_both_directions_predict(server: Server) -> None:
+    words = ["The", "capital", "of", "the", "x", "is", "a", "large", "city", "."]
+    for gap in (0, 4, 9):
+        found = server.post("/cloze", {"words": words, "gap": gap, "n": 20}).json()
+        guesses = [one["word"] for one in found]
+        assert [one["log_probability"] for one in found] == sorted([g["log_probability"] for g in found], reverse=True)
+        # The sentence's score takes each direction's prediction at the gap, from the words around it alone.
+        filled = [[*words[:gap], guess, *words[gap + 1 :]] for guess in guesses]
+        scores = score(load_language_model("en_elmo_sm"), filled)
+        sums = [one.forward[gap] + one.backward[gap + 1] for one in scores]
+        assert np.diff([one["log_probability"] for one in found]) == pytest.approx(np.diff(sums), abs=1e-3)
+    assert "country" in [one["word"] for one in server.post("/cloze", {"words": words, "gap": 4, "n": 20}).json()]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "message"),
+    [
+        ("/vectors", {"texts": ["x"] * (MAX_TEXTS + 1)}, 422, "at most 64 items"),
+        ("/vectors", {"texts": ["x" * (MAX_CHARACTERS + 1)]}, 422, "at most 20000 characters"),
+        ("/vectors", {"texts": ["x" * 20_000] * 60}, 413, "a body of at most 1000000 bytes"),
+        ("/vectors", {"text": "x"}, 422, "texts"),
+        ("/neighbours", {"text": "x", "n": 0}, 422, "greater than or equal to 1"),
+        ("/cloze", {"words": ["a"], "gap": 1}, 422, "gap is 1, but the words are 0 to 0"),
+    ],
+)
+def test_what_is_too_much_or_means_nothing(server: Server, path: str, body: Any, status: int, message: str) -> None:
+    answer = server.post(path, body)
+    assert answer.status_code == status
+    assert message in answer.text
+
+
+def test_requests_that_come_together_are_computed_together(server: Server) -> None:
+    def batches() -> list[float]:
+        lines = dict(line.rsplit(" ", 1) for line in server.get("/metrics").text.splitlines() if line[0] != "#")
+        return [float(lines[f'elmo_{what}_total{{path="/entities"}}']) for what in ("batches", "batched_items")]
+
+    before = batches()
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda i: server.post("/entities", {"texts": [f"London {i}"]}), range(32)))
+    assert all(answer.json()[0][0]["text"] == "London" for answer in answers)
+    n_batches, n_items = (now - then for now, then in zip(batches(), before, strict=True))
+    assert n_items == 32
+    assert n_batches <= 16
+
+
+def test_health_and_what_is_not_offered(server: Server, tiny_source: str) -> None:
+    assert server.get("/health").json()["offers"] == ["cloze", "entities", "neighbours", "vectors"]
+    assert 'elmo_requests_total{path="/health",status="200"}' in server.get("/metrics").text
+    small = Server(Parts(Vectors(tiny_source, Settings(nlp=ENGLISH))))
+    answer = small.post("/cloze", {"words": ["a"], "gap": 0})
+    assert (answer.status_code, answer.json()["detail"]) == (404, "this service was started without cloze")
+    small.uvicorn.should_exit = True
+    small.thread.join(30)
+
+
+class Held(Vectors):
+    """Computes when it is let go."""
+
+    def __init__(self, model: str, settings: Settings) -> None:
+        super().__init__(model, settings)
+        self.has_begun, self.may_end = threading.Event(), threading.Event()
+
+    def __call__(self, texts: list[str]) -> Any:
+        self.has_begun.set()
+        assert self.may_end.wait(60)
+        return super().__call__(texts)
+
+
+def test_it_stops_when_all_is_answered_and_takes_no_more_than_may_wait(tiny_source: str) -> None:
+    held = Held(tiny_source, Settings(nlp=ENGLISH))
+    server = Server(Parts(held), most_waiting=4)
+    with ThreadPoolExecutor(8) as pool:
+        first = pool.submit(server.post, "/vectors", {"texts": ["One."]})
+        assert held.has_begun.wait(60)
+        others = [pool.submit(server.post, "/vectors", {"texts": ["Two."]}) for _ in range(6)]
+        while sum(one.done() for one in others) < 2:  # four wait, and two are refused at once
+            time.sleep(0.01)
+        server.uvicorn.should_exit = True
+        held.may_end.set()
+        assert first.result().status_code == 200
+        assert sorted(one.result().status_code for one in others) == [200] * 4 + [503] * 2
+    server.thread.join(60)
+    assert not server.thread.is_alive()
