@@ -29,6 +29,7 @@ ROOMS = [
     "spacy_elmo",
     "spacy_elmo.similarity",
     "spacy_elmo.explain",
+    "spacy_elmo.embedding",
     "spacy_elmo.allennlp",
     "spacy_elmo.elmoformanylangs",
     "spacy_elmo.simple_elmo",
