@@ -1,6 +1,6 @@
 """How fast a biLM trains, beside the same model in plain PyTorch and beside what matrix products alone would allow.
 
-    python -m bench.training --text TEXTS [--threads 2] [--rounds 5] [--ranks]
+    python -m bench.training --text TEXTS [--threads 2] [--rounds 5] [--ranks | --layer]
 
 All ways take the same training steps (forward and backward language model, sampled softmax, Adam) on the same windows
 of the texts, in turns, in one process: only the ratios are worth comparing with other machines. The plain ways run the
@@ -9,7 +9,8 @@ LSTM step by step and leave every gradient to autograd:
     plain, every token       the character CNN over each token, all positions, as bilm-tf and AllenNLP do
     plain, distinct words    the character CNN over each distinct word of a window, no further than the longest
 
-`--ranks` times whole `pretrain` commands instead: one rank on one core against two on two.
+`--layer` times a layer of the embedded model's shape, forward and backward, with the native kernel and without it, in
+milliseconds of the processor. `--ranks` times whole `pretrain` commands: one rank on one core against two on two.
 """
 
 import argparse
@@ -32,6 +33,8 @@ from torch import Tensor
 
 from spacy_elmo import BiLM, BiLMConfig, BiLMState
 from spacy_elmo.bilm.characters import PAD
+from spacy_elmo.bilm.lstm import ProjectedLSTM
+from spacy_elmo.bilm.native.library import VARIABLE
 from spacy_elmo.corpus.corpus import Corpus
 from spacy_elmo.corpus.prepare import prepare
 from spacy_elmo.corpus.tokenize import TextSettings
@@ -185,6 +188,25 @@ def compare(corpus: Corpus, rounds: int) -> None:
     print(f"\nLargest difference of a step's loss between the ways: {spread:.1e} of {losses['spacy-elmo'][-1]:.2f}")
 
 
+def compare_layer(rounds: int) -> None:
+    torch.manual_seed(0)
+    lstm, steps = ProjectedLSTM(128, 512, 128, cell_clip=3.0, projection_clip=3.0), [256] * 20
+    x, starts = torch.randn(sum(steps), 128), torch.rand(sum(steps)) < 0.03
+    state = torch.zeros(256, 128), torch.zeros(256, 512)
+    seconds: dict[tuple[bool, str], list[float]] = {}
+    for _ in range(rounds + 1):
+        for way in [(half, native) for half in (False, True) for native in ("0", "")]:
+            os.environ[VARIABLE] = way[1]
+            start = time.process_time()
+            with torch.autocast("cpu", torch.bfloat16, enabled=way[0]):
+                output, _ = lstm(x, steps, state, starts)
+            output.square().sum().backward()
+            seconds.setdefault(way, []).append(time.process_time() - start)
+    for (half, native), times in seconds.items():
+        precision, name = "bfloat16" if half else "float32", "PyTorch" if native else "native kernel"
+        print(f"{precision}, {name}: {1000 * median(times[1:]):.0f} ms")
+
+
 def compare_ranks(text: Path, directory: Path, steps: int, rounds: int) -> None:
     """Whole commands in turns; the median of the log's speeds but for the first lines, which warm up."""
     speeds: dict[int, list[float]] = {1: [], 2: []}
@@ -210,13 +232,19 @@ def compare_ranks(text: Path, directory: Path, steps: int, rounds: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--text", type=Path, required=True, help="texts of some 100,000 words, as for `pretrain`")
+    parser.add_argument("--text", type=Path, help="texts of some 100,000 words, as for `pretrain`")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--layer", action="store_true")
     parser.add_argument("--ranks", action="store_true")
     parser.add_argument("--steps", type=int, default=20, help="of each command, with --ranks")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    if options.layer:
+        compare_layer(options.rounds)
+        return
+    if options.text is None:
+        parser.error("--text is needed for all but --layer")
     with tempfile.TemporaryDirectory() as directory:
         if options.ranks:
             compare_ranks(options.text, Path(directory), options.steps, options.rounds)
