@@ -7,7 +7,7 @@ saying nothing: for a text categorizer, the distance of its probability from an 
 take to add up within 1 %. How well the shares agree with occlusion by the same baseline (Pearson's correlation over
 tokens, the mean of texts). And for a text categorizer what the pipeline itself says when the N_REMOVED words of the
 largest share are cut out of the text (comprehensiveness, DeYoung et al. 2020), beside as many words drawn at random:
-the more is lost, the more it was these words. The mean is one over the words of all the texts.
+the more is lost, the more it was these words. The mean is one over the words of all the texts, or of the text itself.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def lost(nlp: Language, doc: Doc, one: Importance, positions: list[int]) -> floa
     return one.score - nlp(without(doc, positions)).cats[one.decision]
 
 
-def measured(nlp: Language, component: str, docs: list[Doc], background: list[str]) -> dict[str, Any]:
+def measured(nlp: Language, component: str, docs: list[Doc], background: list[str] | None) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     decider: Any = nlp.get_pipe(component)
     rows: dict[str, list[float]] = {"from_even": [], "steps": [], "agreement": [], "lost": [], "lost_random": []}
@@ -83,7 +83,7 @@ def main() -> None:
     docs = [nlp(Doc(nlp.vocab, words=[token.text for token in doc])) for doc in texts]
     found = {
         name: measured(nlp, arguments.component, docs, background)
-        for name, background in (("padding", []), ("mean", words))
+        for name, background in (("padding", []), ("mean of all texts", words), ("mean of the text", None))
     }
     report.write(arguments.output, table(found), found)
 

@@ -151,8 +151,7 @@ def importance(
         list[Path] | None,
         typer.Option(
             "--background",
-            help="Texts: the mean vector of their words is then a word that says nothing; without them it is one "
-            "without letters",
+            help="Texts, the mean vector of whose words is a word that says nothing; by default TEXT itself",
             show_default=False,
         ),
     ] = None,
@@ -173,7 +172,7 @@ def importance(
 
         nlp = spacy.load(pipeline)
         settings = TextSettings({"nlp": {"lang": nlp.lang}})
-        words = [token.text for doc in (read_docs(background, settings) if background else ()) for token in doc]
+        words = [token.text for doc in read_docs(background, settings) for token in doc] if background else None
         found = explain_decisions(nlp, component or first_decider(nlp), nlp(text), background=words)
         write_page(found, output)
 

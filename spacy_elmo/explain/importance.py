@@ -63,7 +63,7 @@ class Explanation:
 
 
 def explain_decisions(
-    nlp: Language, component: str, doc: Doc, *, background: Sequence[str] = (), max_steps: int = MAX_STEPS
+    nlp: Language, component: str, doc: Doc, *, background: Sequence[str] | None = None, max_steps: int = MAX_STEPS
 ) -> Explanation:
     """Find what each word did for what a component said of a text.
 
@@ -74,8 +74,9 @@ def explain_decisions(
         nlp: A trained pipeline.
         component: The name of a text categorizer or entity recognizer in it that listens to "elmo".
         doc: The text, as the pipeline has left it.
-        background: Words, distinct or not, whose mean vector stands for a word that says nothing; none for a word
-            without a character, as padding is.
+        background: Words whose mean vector stands for a word that says nothing: None for the text's own, unless these
+            are all the same; empty for a word without a character, as padding is. By what `python -m
+            experiments.importance` measured, means are the better ones.
         max_steps: How fine the path may be cut.
 
     Raises:
@@ -83,6 +84,8 @@ def explain_decisions(
     """
     path = WordPath(nlp, component, doc)
     bilm = path.bilm
+    if background is None:
+        background = path.words if len(set(path.words)) > 1 else ()
     baseline = word_vectors(bilm, background).mean(axis=0) if background else padding_vector(bilm)
     found = decisions_of(path.component, path.model, doc)
     return Explanation(

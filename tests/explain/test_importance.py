@@ -65,11 +65,23 @@ def test_gradients_are_those_of_finite_differences(path: WordPath) -> None:
 def test_the_shares_add_up_to_the_difference_of_the_scores(nlp: Language) -> None:
     doc = nlp(TEXT)
     for name in ("ner", "textcat", "textcat_multilabel"):
-        for background in ((), ("likes", "hot", "jam")):
-            for one in explain_decisions(nlp, name, doc, background=background).decisions:
+        for background, baseline in (((), "padding"), (("likes", "hot", "jam"), "mean")):
+            explanation = explain_decisions(nlp, name, doc, background=background)
+            assert explanation.baseline == baseline
+            for one in explanation.decisions:
                 difference = one.score - one.baseline_score
                 assert abs(difference) > 0.05
                 assert one.gradients.sum() == pytest.approx(difference, rel=0.01)
+
+
+def test_a_text_begins_from_the_mean_of_its_own_words_and_one_word_from_padding(nlp: Language) -> None:
+    doc = nlp(TEXT)
+    own, named = (explain_decisions(nlp, "ner", doc, background=words) for words in (None, TEXT.split()))
+    assert own.baseline == "mean"
+    np.testing.assert_array_equal(own.decisions[0].gradients, named.decisions[0].gradients)
+    one = own.decisions[0]
+    assert one.gradients.sum() == pytest.approx(one.score - one.baseline_score, rel=0.01, abs=0.001)
+    assert explain_decisions(nlp, "textcat", nlp("Kiel Kiel")).baseline == "padding"
 
 
 def test_occlusion_is_what_the_score_loses_without_a_word(path: WordPath) -> None:
