@@ -20,7 +20,20 @@ COMMANDS = {command["name"]: command for command in PROJECT["commands"]}
 
 @pytest.mark.parametrize(
     "workflow",
-    ["demo", "wnut17", "uner", "stockmark", "banking77", "multilingual", "language", "layers", "gallery", "typos"],
+    "workflow",
+    [
+        "demo",
+        "wnut17",
+        "uner",
+        "stockmark",
+        "banking77",
+        "multilingual",
+        "language",
+        "layers",
+        "gallery",
+        "typos",
+        "components",
+    ],
 )
 def test_workflow_is_whole(workflow: str) -> None:
     """Its commands exist, and each finds its files in the repository or in what an earlier command makes."""

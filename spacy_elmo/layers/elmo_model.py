@@ -22,6 +22,7 @@ def ElmoModel(
     output: str | int = "average",
     layer_norm: bool = False,
     dropout: float = 0.0,
+    l2: float = 0.0,
 ) -> Model[list[Doc], Vectors]:
     """The model of the component "elmo": for each Doc an array (n_tokens, nO) float32.
 
@@ -42,8 +43,10 @@ def ElmoModel(
             listeners of the type "spacy.Tok2VecListener.v1".
         layer_norm: Normalise each layer's vector of each token to mean 0 and variance 1 before mixing.
         dropout: Share of the mixed vectors set to 0 in training. Not touched by the dropout of a training config.
+        l2: Draws a learned mix to the average, see `LayerMix`.
     """
-    return _elmo(BiLMEncoder(source, precision), LayerMix(output, layer_norm, dropout), get_spans or sentences_or_doc)
+    mix = LayerMix(output, layer_norm, dropout, l2)
+    return _elmo(BiLMEncoder(source, precision), mix, get_spans or sentences_or_doc)
 
 
 def _elmo(

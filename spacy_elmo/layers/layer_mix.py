@@ -18,7 +18,9 @@ EPSILON = 1e-8
 BLOCK = 65_536
 
 
-def LayerMix(output: str | int, layer_norm: bool = False, dropout: float = 0.0) -> Model[Layers, Vectors]:
+def LayerMix(
+    output: str | int, layer_norm: bool = False, dropout: float = 0.0, l2: float = 0.0
+) -> Model[Layers, Vectors]:
     """A layer (n_layers, n_tokens, width) -> (n_tokens, nO).
 
     Args:
@@ -27,11 +29,13 @@ def LayerMix(output: str | int, layer_norm: bool = False, dropout: float = 0.0) 
         layer_norm: normalise each layer's vector of each token to mean 0 and variance 1 before the mix (section 3.2;
             of a token alone, so that batch mates play no part, where AllenNLP normalises over the batch).
         dropout: share of the output set to 0 in training. Not touched by the dropout rate of a training config.
+        l2: adds l2 * |w|^2 to the loss of each batch, which draws a learned mix to the average (section 3.3 of the
+            paper).
 
     Raises:
         ValueError: an argument is none of these.
     """
-    check_settings(output, dropout)
+    check_settings(output, dropout, l2)
     params: dict[str, Any] = {"w": None, "gamma": None} if output == "mix" else {}
     return Model(
         "layer_mix",
@@ -39,11 +43,11 @@ def LayerMix(output: str | int, layer_norm: bool = False, dropout: float = 0.0) 
         init=init,
         dims={"nL": None, "nO": None},
         params=params,
-        attrs={"output": output, "layer_norm": layer_norm, "dropout": dropout},
+        attrs={"output": output, "layer_norm": layer_norm, "dropout": dropout, "l2": l2},
     )
 
 
-def check_settings(output: Any, dropout: Any) -> None:
+def check_settings(output: Any, dropout: Any, l2: Any = 0.0) -> None:
     """Check the settings of a layer mix.
 
     Raises:
@@ -54,6 +58,8 @@ def check_settings(output: Any, dropout: Any) -> None:
         raise ValueError(f"An ELMo output is one of {choices}, or the number of a layer, but not {output!r}.")
     if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
         raise ValueError(f"The dropout of an ELMo output is from 0 to below 1, but not {dropout!r}.")
+    if not isinstance(l2, int | float) or l2 < 0:
+        raise ValueError(f"The l2 of an ELMo mix is 0 or more, but not {l2!r}.")
 
 
 def forward(model: Model[Layers, Vectors], layers: Layers, is_train: bool) -> tuple[Vectors, Callable]:
@@ -158,7 +164,7 @@ def _mix(model: Model[Layers, Vectors], X: Array) -> tuple[Array, _Backprop]:
         model.inc_grad("gamma", (dY * mixed).sum().reshape((1,)))
         d_mixed = gamma * dY
         ds = (X * d_mixed).sum(axis=(1, 2))
-        model.inc_grad("w", s * (ds - (s * ds).sum()))
+        model.inc_grad("w", s * (ds - (s * ds).sum()) + 2 * model.attrs["l2"] * model.get_param("w"))
         return s[:, None, None] * d_mixed
 
     return gamma * mixed, backprop

@@ -13,7 +13,7 @@ from .types import Layers, LayersBackprop, Vectors
 
 LISTENER_NAME = "spacy-elmo.ElmoListener.v1"
 # Arguments that a listener shares with ElmoModel, which can stand in its place.
-MIX_ARGUMENTS = ("output", "layer_norm", "dropout")
+MIX_ARGUMENTS = ("output", "layer_norm", "dropout", "l2")
 
 
 class Upstream(Protocol):
@@ -162,6 +162,7 @@ def build_elmo_listener(
     output: str | int = "mix",
     layer_norm: bool = False,
     dropout: float = 0.0,
+    l2: float = 0.0,
 ) -> Model[list[Doc], Vectors]:
     """A layer for the place of a tok2vec or of its embedding: for each Doc an array (n_tokens, nO) float32.
 
@@ -175,8 +176,9 @@ def build_elmo_listener(
         layer_norm: Normalise each layer's vector of each token to mean 0 and variance 1 before mixing.
         dropout: Share of the mixed vectors set to 0 in training: the paper has 0.5. Not touched by the dropout of a
             training config.
+        l2: Adds l2 * |w|^2 to the loss of each batch, which draws a learned mix to the average: the paper has 0.001.
     """
-    return ElmoListener(upstream, width, LayerMix(output, layer_norm, dropout))
+    return ElmoListener(upstream, width, LayerMix(output, layer_norm, dropout, l2))
 
 
 def forward(model: ElmoListener, docs: list[Doc], is_train: bool) -> tuple[Vectors, Callable]:

@@ -2,7 +2,7 @@
 
 import contextlib
 import copy
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -26,11 +26,13 @@ class BiLMShim(Shim):
 
     Attributes:
         language: Of the texts to come, an ISO 639 code. Without a source it says which model is meant.
+        learn_rate_of: The share of the optimizer's rate by a parameter's name. Where it is 0 the parameter stays.
     """
 
     def __init__(self, source: Source | None, precision: str) -> None:
         super().__init__(None, config={"source": source, "precision": precision})
         self.language: str | None = None
+        self.learn_rate_of: Callable[[str], float] | None = None
 
     @property
     def bilm(self) -> BiLM:
@@ -74,11 +76,12 @@ class BiLMShim(Shim):
         if self._model is None:
             return
         for name, parameter in self._model.named_parameters():
-            if parameter.grad is not None:
-                value, _ = optimizer((self.id, name), _to_array(parameter.data), _to_array(parameter.grad))
+            gradient, parameter.grad = parameter.grad, None
+            rate = 1.0 if self.learn_rate_of is None else self.learn_rate_of(name)
+            if gradient is not None and rate:
+                value, _ = optimizer((self.id, name), _to_array(parameter.data), _to_array(gradient), lr_scale=rate)
                 # Thinc writes into the parameter's memory, which torch does not see: only this assignment it does.
                 parameter.data = _to_tensor(value, device=parameter.device)
-                parameter.grad = None
 
     @contextlib.contextmanager
     def use_params(self, params: dict[Any, Any]) -> Iterator[None]:

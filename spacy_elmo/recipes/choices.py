@@ -85,8 +85,8 @@ BATCHER: Settings = {
 }
 OPTIMIZER: Settings = {"@optimizers": "Adam.v1", "learn_rate": 0.003, "use_averages": True}
 BASELINE_OPTIMIZER: Settings = {"@optimizers": "Adam.v1", "learn_rate": 0.001, "use_averages": False}
-# The biLM trained along wants smaller steps.
-FINETUNE_OPTIMIZER: Settings = {"@optimizers": "Adam.v1", "learn_rate": 0.0005, "use_averages": False}
+# A biLM that is trained along: its layers one after another, at a share of that rate.
+UNFREEZING: Settings = {"@callbacks": "spacy-elmo.gradual_unfreezing.v1", "every": 100, "rate": 0.1}
 
 # The trainable components of spaCy, as a config's first sentence calls what they find; and where their settings are
 # others than their factories', as in `spacy init config`.

@@ -111,7 +111,8 @@ class Recipe:
                 "frozen_components": frozen,
                 "annotating_components": annotating,
                 "batcher": choices.BATCHER,
-                "optimizer": self._optimizer(),
+                "optimizer": choices.BASELINE_OPTIMIZER if self.baseline else choices.OPTIMIZER,
+                "before_update": None if self.frozen or self.baseline else choices.UNFREEZING,
             },
             "initialize": {"vectors": "${paths.vectors}", "components": self._initialized()},
         }
@@ -163,11 +164,6 @@ class Recipe:
             return {"@architectures": "spacy.Tok2VecListener.v1", "width": width, "upstream": "tok2vec"}
         beside = {"vectors": self.vectors is not None, "transformer": self.transformer is not None}
         return tok2vec(name, self.reading(name), self.encoder, at_output=self.at_output, **beside)
-
-    def _optimizer(self) -> Settings:
-        if self.baseline:
-            return choices.BASELINE_OPTIMIZER
-        return choices.OPTIMIZER if self.frozen else choices.FINETUNE_OPTIMIZER
 
     def _paths(self) -> Settings:
         return {"kb": "kb"} if "entity_linker" in self.pipeline else {}

@@ -285,3 +285,19 @@ def test_a_long_document_takes_no_copy_of_its_layers() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < vectors.nbytes + layers[0].nbytes // 5
+
+
+def test_l2_draws_the_mix_to_the_average() -> None:
+    """The gradient of l2 * |w|^2 is 2 * l2 * w; gamma has none."""
+    layers = random_layers()
+    gradients = []
+    for l2 in (0.0, 0.5):
+        mix = initialized_mix("mix")
+        mix.attrs["l2"] = l2
+        ys, backprop = mix.begin_update(layers)
+        backprop([np.ones_like(y) for y in ys])
+        gradients.append((mix.get_grad("w"), mix.get_grad("gamma")))
+    np.testing.assert_allclose(gradients[1][0] - gradients[0][0], W, atol=1e-5)
+    np.testing.assert_array_equal(gradients[1][1], gradients[0][1])
+    with pytest.raises(ValueError, match="l2 of an ELMo mix"):
+        LayerMix("mix", l2=-1.0)

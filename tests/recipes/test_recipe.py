@@ -104,8 +104,9 @@ def test_finetune_trains_the_bilm_at_a_smaller_rate() -> None:
     frozen, trained = made("-p", "ner", "--frozen"), made("-p", "ner", "--finetune")
     assert frozen["components"]["elmo"]["frozen"]
     assert not trained["components"]["elmo"]["frozen"]
-    rates = [config["training"]["optimizer"]["learn_rate"] for config in (frozen, trained)]
-    assert rates[1] < rates[0]
+    assert frozen["training"]["before_update"] is None
+    assert trained["training"]["before_update"]["@callbacks"] == "spacy-elmo.gradual_unfreezing.v1"
+    assert trained["training"]["before_update"]["rate"] < 1
 
 
 def test_gpu_asks_for_torchs_memory() -> None:
