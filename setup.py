@@ -28,7 +28,7 @@ class BuildWithConfigs(build_py):
 
 
 kernel = Extension(
-    "spacy_elmo.bilm.inference.native._kernel",
+    "spacy_elmo.bilm.native._kernel",
     sources=sorted(str(path) for path in NATIVE.glob("*.cpp")),
     depends=sorted(str(path) for pattern in ("*.hpp", "*.inc") for path in NATIVE.glob(pattern)),
     language="c++",
