@@ -20,7 +20,6 @@ COMMANDS = {command["name"]: command for command in PROJECT["commands"]}
 
 @pytest.mark.parametrize(
     "workflow",
-    "workflow",
     [
         "demo",
         "wnut17",

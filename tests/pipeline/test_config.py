@@ -11,11 +11,15 @@ import spacy
 from spacy.util import load_model_from_config
 from thinc.api import Config, ConfigValidationError
 
+from spacy_elmo.augment import create_typos_augmenter
 from spacy_elmo.checkpoints import embedded_models
+from spacy_elmo.cli import elmo_cli
 from spacy_elmo.layers.elmo_model import ElmoModel
 from spacy_elmo.layers.encoder import bilm_shim
 from spacy_elmo.layers.listener import build_elmo_listener
+from spacy_elmo.layers.span_means import SpanMeans
 from spacy_elmo.pipeline import make_elmo
+from spacy_elmo.pipeline.unfreezing import GradualUnfreezing
 
 from .helpers import (
     TEXTS,
@@ -90,15 +94,27 @@ def test_registered_names(registry: str, name: str, target: Callable[..., Any]) 
 def test_all_entry_points_load() -> None:
     """Those of this package, whatever else is installed."""
     found = {}
-    for group in ("spacy_factories", "spacy_architectures", "spacy_span_getters"):
-        points = [point for point in entry_points(group=group) if point.dist and point.dist.name == "spacy-elmo"]
+    for group in ("factories", "architectures", "augmenters", "callbacks", "cli", "span_getters"):
+        points = [
+            point for point in entry_points(group=f"spacy_{group}") if point.dist and point.dist.name == "spacy-elmo"
+        ]
         found[group] = {point.name: point.load() for point in points}
-    assert found["spacy_factories"] == {"elmo": make_elmo}
-    assert found["spacy_architectures"] == {
-        "spacy-elmo.ElmoModel.v1": ElmoModel,
-        "spacy-elmo.ElmoListener.v1": build_elmo_listener,
+    theirs = {name for name in found["span_getters"] if name.startswith("spacy-transformers.")}
+    assert found.pop("span_getters").keys() - theirs == {
+        "spacy-elmo.first_sentences.v1",
+        "spacy-elmo.sampled_sentences.v1",
     }
-    assert all(name.startswith("spacy-transformers.") for name in found["spacy_span_getters"])
+    assert found == {
+        "factories": {"elmo": make_elmo},
+        "architectures": {
+            "spacy-elmo.ElmoModel.v1": ElmoModel,
+            "spacy-elmo.ElmoListener.v1": build_elmo_listener,
+            "spacy-elmo.SpanMeans.v1": SpanMeans,
+        },
+        "augmenters": {"spacy-elmo.typos.v1": create_typos_augmenter},
+        "callbacks": {"spacy-elmo.gradual_unfreezing.v1": GradualUnfreezing},
+        "cli": {"elmo": elmo_cli},
+    }
 
 
 def test_default_config_is_complete() -> None:
@@ -117,6 +133,7 @@ def test_default_config_is_complete() -> None:
             "output": "average",
             "layer_norm": False,
             "dropout": 0.0,
+            "l2": 0.0,
         },
     }
 
@@ -212,6 +229,7 @@ def test_training_config_fills_initializes_and_trains(tiny_source: str) -> None:
         "output": "mix",
         "layer_norm": False,
         "dropout": 0.1,
+        "l2": 0.0,
     }
     nlp.initialize(lambda: examples(nlp))
     losses, _ = train(nlp, 20)

@@ -10,6 +10,7 @@ from spacy.training import Example
 from thinc.api import fix_random_seed
 
 from .helpers import (
+    LEARN_RATE,
     TEXTS,
     BiLMRuns,
     elmo_listener_of,
@@ -41,7 +42,8 @@ def assert_right(nlp: Language) -> None:
 @frozen_or_not
 def test_three_components_learn_the_toy_data(tiny_source: str, frozen: bool) -> None:
     nlp = pipeline(tiny_source, *KINDS, frozen=frozen)
-    losses, _ = train(nlp, 100)
+    # A biLM trained along at the rate of the heads jumps out of what it has found now and then, to the end.
+    losses, _ = train(nlp, 100, LEARN_RATE if frozen else LEARN_RATE / 10)
     for kind in KINDS:
         assert losses[-1][kind] < 0.3 * losses[0][kind]
     assert_right(nlp)
