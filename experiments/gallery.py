@@ -34,6 +34,7 @@ from spacy_elmo.explain.pages import charts, theme
 from spacy_elmo.explain.pages.layers import probes_chart
 from spacy_elmo.explain.pages.senses import senses_picture
 from spacy_elmo.explain.pages.shell import Page, html
+from spacy_elmo.similarity import WordFrequencies
 
 from .datasets import read_conllu, read_docs, read_senses
 from .unexpected import with_errors
@@ -63,6 +64,7 @@ def found(probes: Path) -> dict[str, tuple[str, Any]]:
     mixes = (*learned_mixes(ner), *learned_mixes(textcat))
     changed, _ = with_errors([words.split() for words in sentences()], model.vocabulary, 0.03)
     background = [token.text for text in texts for token in ner.make_doc(text)]
+    compared = compare(model.bilm, PAIR[0].split(), PAIR[1].split(), WordFrequencies.of_vocabulary(model.vocabulary))
     with_entities = next(doc for doc in ner.pipe(texts) if len(doc.ents) > 1)
     return {
         "senses": (
@@ -84,7 +86,7 @@ def found(probes: Path) -> dict[str, tuple[str, Any]]:
         "surprisal": ("How expected each word is", measure_surprisal(model, [text.split() for text in STORY])),
         "cloze": ("What stands in a gap", fill_gap(model, ["He", "struck", "a"], ["and", "lit", "the", "candle", "."])),
         "unexpected": ("Errors, by what is least expected", least_expected(model, changed, 40)),
-        "similarity": ("Two sentences, word by word", compare(model.bilm, *(text.split() for text in PAIR))),
+        "similarity": ("Two sentences, word by word", compared),
         "bias": ("Who does which work", measure_bias(model)),
     }
 

@@ -1,17 +1,17 @@
 """How well vectors tell how alike two sentences are: by layer and by how words' vectors become one, beside others'.
 
-    python -m experiments.similarity [--model en_elmo_sm] [--pairs FILE] [--fit FILE] [--peers]
+    python -m experiments.similarity [--model en_elmo_sm] [--pairs FILE] [--fit FILE] [--peers] [--default PIPELINE]
 
 FILE has two texts and their rating a line: .tsv as assets/similarity/pairs.tsv, or .jsonl with "a", "b" and "score" (as
 JGLUE's JSTS). Correlations of the cosines with the ratings, Pearson's and Spearman's, and the mean cosine of the pairs
 that are rated 0. `SentenceVectors` is fitted on the pairs' own texts, or on the "text" of each line of --fit: never on
-ratings. --peers adds GloVe and MiniLM, see experiments/peers.py. The table goes to OUTPUT.md and OUTPUT.json.
+ratings. --peers adds GloVe and MiniLM, see experiments/peers.py; --default adds what the default tok2vec of a trained
+pipeline leaves in Doc.tensor. The table goes to OUTPUT.md and OUTPUT.json.
 """
 
 import argparse
 import csv
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -28,13 +28,12 @@ from spacy.tokens import Doc
 
 from spacy_elmo import load_bilm
 from spacy_elmo.layers import slot
-from spacy_elmo.similarity import SentenceVectors, cosine, mean_vector
+from spacy_elmo.similarity import SentenceVectors, WordFrequencies, cosine, max_vector, mean_vector
 
 from . import report
 from .peers import Glove, MiniLM
 
 PAIRS = Path(__file__).parent.parent / "assets" / "similarity" / "pairs.tsv"
-SMOOTHING = 1e-3
 Array = npt.NDArray[np.float32]
 Embed = Callable[[Sequence[Sequence[str]]], list[Array]]
 
@@ -63,48 +62,22 @@ def read_texts(path: Path) -> list[str]:
         return [json.loads(line)["text"] for line in file]
 
 
-# What makes one vector of a Doc's, on which its words' vectors lie.
-
-
 def all_tokens(doc: Doc) -> Array:
-    vectors = slot.last(doc, "vectors")
-    assert vectors is not None
-    return vectors.mean(axis=0)
+    """What spaCy's `Doc.vector` is where there are no other vectors."""
+    tensor: Any = doc.tensor
+    mean: Array = tensor.mean(axis=0)
+    return mean
 
 
-def largest(doc: Doc) -> Array:
-    vectors = slot.last(doc, "vectors")
-    assert vectors is not None
-    return vectors.max(axis=0)
-
-
-def words_alone(doc: Doc) -> Array:
-    vector = mean_vector(doc)
-    assert vector is not None
-    return vector
-
-
-def by_frequency(texts: list[Doc]) -> Callable[[Doc], Array]:
-    """A word of frequency p in these texts weighs a / (a + p) (Arora et al. 2017); minus the mean over the texts."""
-    counts = Counter(token.lower_ for doc in texts for token in doc)
-
-    def pool(doc: Doc) -> Array:
-        vectors = slot.last(doc, "vectors")
-        assert vectors is not None
-        weights = [SMOOTHING / (SMOOTHING + counts[token.lower_] / counts.total()) for token in doc]
-        return np.average(vectors, axis=0, weights=weights)
-
-    mean = np.mean([pool(doc) for doc in texts], axis=0)
-    return lambda doc: pool(doc) - mean
-
-
-def poolings(texts: list[Doc]) -> dict[str, Callable[[Doc], Array]]:
-    """By name; the last ones are fitted on texts."""
+def poolings(texts: list[Doc]) -> dict[str, Callable[[Doc], Array | None]]:
+    """What makes one vector of a Doc's, by name; those that take something out are fitted on texts."""
+    by_frequency = WordFrequencies.of(texts).vector
     return {
         "mean of all tokens": all_tokens,
-        "largest of each column": largest,
-        "mean of words (Doc._.elmo)": words_alone,
-        "weighted by frequency, minus the mean": by_frequency(texts),
+        "largest of each column (max_vector)": max_vector,
+        "mean of words (mean_vector, Doc._.elmo)": mean_vector,
+        "weighted by frequency (WordFrequencies)": by_frequency,
+        "weighted by frequency, minus the mean": SentenceVectors.fit(texts, by_frequency).vector,
         "mean of words, minus the mean (SentenceVectors)": SentenceVectors.fit(texts).vector,
     }
 
@@ -113,6 +86,8 @@ def read_by(embed: Embed, nlp: Language, texts: Sequence[str]) -> list[Doc]:
     """Docs with these vectors, as the component would leave them."""
     docs = [nlp.make_doc(text) for text in texts]
     for doc, vectors in zip(docs, embed([[token.text for token in doc] for doc in docs]), strict=True):
+        tensor: Any = vectors
+        doc.tensor = tensor
         slot.write(doc, "elmo", [(0, len(doc))], vectors, None)
     return docs
 
@@ -131,7 +106,7 @@ def measure(embed: Embed, nlp: Language, pairs: Sequence[Pair], others: Sequence
     """A result for each pooling of these vectors."""
     docs = read_by(embed, nlp, [text for pair in pairs for text in (pair.one, pair.other)])
     for name, pool in poolings(read_by(embed, nlp, others) if others else docs).items():
-        vectors = [pool(doc) for doc in docs]
+        vectors: Any = [pool(doc) for doc in docs]
         cosines = [cosine(one, other) for one, other in zip(vectors[::2], vectors[1::2], strict=True)]
         yield {"pooling": name, **agreement(cosines, pairs)}
 
@@ -158,6 +133,17 @@ def peers(nlp: Language, pairs: Sequence[Pair], others: Sequence[str]) -> Iterat
     yield {"vectors": "MiniLM-L6-v2", "pooling": "its own", **agreement(cosines, pairs)}
 
 
+def default_tok2vec(pipeline: Path) -> Embed:
+    """The vectors of a pipeline that has a tok2vec of spaCy's."""
+    nlp = spacy.load(pipeline)
+
+    def embed(sentences: Sequence[Sequence[str]]) -> list[Array]:
+        docs = nlp.pipe(Doc(nlp.vocab, words=list(words)) for words in sentences)
+        return [np.asarray(doc.tensor) for doc in docs]
+
+    return embed
+
+
 def table(results: list[dict[str, Any]]) -> str:
     rows = [
         [
@@ -179,6 +165,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=Path, default=PAIRS)
     parser.add_argument("--fit", type=Path, metavar="FILE.jsonl")
     parser.add_argument("--peers", action="store_true")
+    parser.add_argument("--default", type=Path, metavar="PIPELINE")
     parser.add_argument("--output", type=Path, default=Path("metrics/similarity"))
     arguments = parser.parse_args()
     nlp = spacy.blank(arguments.lang)
@@ -190,6 +177,9 @@ def main() -> None:
         for one in measure(embed, nlp, pairs, others)
     ]
     results += peers(nlp, pairs, others) if arguments.peers else []
+    if arguments.default:
+        named = {"vectors": "spaCy's default tok2vec"}
+        results += [named | one for one in measure(default_tok2vec(arguments.default), nlp, pairs, others)]
     report.write(arguments.output, table(results), results)
 
 

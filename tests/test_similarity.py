@@ -1,17 +1,26 @@
 """Vectors of sentences: by hand on tiny models, and what they are good for on the embedded one."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import spacy
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from spacy_elmo.similarity import SentenceVectors, SimilarityError, cosine, mean_vector
+from spacy_elmo.similarity import (
+    SentenceVectors,
+    SimilarityError,
+    WordFrequencies,
+    cosine,
+    max_vector,
+    mean_vector,
+)
 
 
-def blank(source: str) -> Language:
+def blank(source: str, **settings: bool) -> Language:
     nlp = spacy.blank("en")
-    nlp.add_pipe("elmo", config={"model": {"source": source}})
+    nlp.add_pipe("elmo", config={"model": {"source": source}, **settings})
     return nlp
 
 
@@ -38,8 +47,48 @@ def test_punctuation_counts_where_there_is_nothing_else(nlp: Language) -> None:
     np.testing.assert_allclose(mean_vector(doc), doc.tensor[[0, 2]].mean(axis=0), atol=1e-6)
 
 
+def test_the_largest_values_are_those_of_words_alone(nlp: Language) -> None:
+    doc = nlp("well ,  we ran .")
+    np.testing.assert_array_equal(max_vector(doc), doc.tensor[[0, 3, 4]].max(axis=0))
+    assert max_vector(nlp("  ")).tolist() == [0] * 12
+
+
+def test_a_word_counts_the_less_the_more_frequent_it_is(nlp: Language) -> None:
+    frequencies = WordFrequencies.of([nlp("The the  cat ,")])
+    assert frequencies.shares == {"the": 0.5, "cat": 0.25, ",": 0.25}
+    expected = [1e-3 / (1e-3 + p) for p in (0.5, 0.25, 0)]
+    np.testing.assert_allclose(frequencies.weights(["The", "cat", "ran"]), expected, rtol=1e-6)
+    doc = nlp("The cat ran.")
+    np.testing.assert_allclose(
+        frequencies.vector(doc), (doc.tensor[:3] * np.array(expected)[:, None]).sum(axis=0) / sum(expected), rtol=1e-5
+    )
+    with pytest.raises(SimilarityError, match="no words"):
+        WordFrequencies.of([nlp(" ")])
+
+
+def test_a_vocabulary_tells_frequencies_by_zipfs_law() -> None:
+    shares = WordFrequencies.of_vocabulary(["the", "of", "The", "and"]).shares
+    assert sum(shares.values()) == pytest.approx(1)
+    assert shares["the"] == pytest.approx(np.log(2) / np.log(5) + np.log(4 / 3) / np.log(5))
+    assert shares["of"] > shares["and"]
+
+
+def test_each_layer_has_its_vectors(tiny_source: str, nlp: Language) -> None:
+    doc = blank(tiny_source, keep_layers=True)("we ran .")
+    for layer, row in ((0, 0), (-1, 2)):
+        np.testing.assert_allclose(mean_vector(doc, layer), doc._.elmo_layers[row, :2].mean(axis=0), rtol=1e-6)
+        np.testing.assert_array_equal(max_vector(doc, layer), doc._.elmo_layers[row, :2].max(axis=0))
+    same = WordFrequencies({}).vector
+    np.testing.assert_allclose(same(doc[:2], 1), mean_vector(doc[:2], 1), rtol=1e-6)
+    with pytest.raises(SimilarityError, match=r"no layer 3 .* but 0 to 2.*keep_layers"):
+        mean_vector(doc, 3)
+    with pytest.raises(SimilarityError, match="but none at all"):
+        mean_vector(nlp("we ran"), 0)
+
+
 def test_there_is_no_mean_where_elmo_has_not_run(nlp: Language) -> None:
-    assert mean_vector(nlp.make_doc("a b")) is None
+    unread = nlp.make_doc("a b")
+    assert (mean_vector(unread), max_vector(unread, 1), WordFrequencies({}).vector(unread)) == (None, None, None)
 
 
 def test_a_cosine_of_nothing_is_zero() -> None:
@@ -60,6 +109,14 @@ def test_similarity_is_the_cosine_of_the_vectors(nlp: Language, texts: list[Doc]
     one, other = texts[:2]
     assert vectors.similarity(one, other) == pytest.approx(cosine(vectors.vector(one), vectors.vector(other)))
     assert vectors.similarity(one, nlp(one.text)) == pytest.approx(1.0)
+
+
+def test_what_texts_share_is_taken_out_of_any_pooling(tiny_source: str) -> None:
+    nlp = blank(tiny_source, keep_layers=True)
+    docs = [nlp("the cat sat"), nlp("we ran home.")]
+    pool = partial(max_vector, layer=1)
+    vectors = SentenceVectors.fit(docs, pool)
+    np.testing.assert_allclose(vectors.vector(docs[0]), (pool(docs[0]) - pool(docs[1])) / 2, atol=1e-6)
 
 
 def test_spans_are_texts(texts: list[Doc]) -> None:

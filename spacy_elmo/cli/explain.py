@@ -264,11 +264,11 @@ def similarity(
     with failing():
         from ..checkpoints import load_bilm
         from ..explain import compare
-        from ..explain.texts import split_words, text_settings
+        from ..explain.texts import split_words, text_settings, word_frequencies
 
         settings = text_settings(model)
-        words = [split_words(text, settings) for text in (one, other)]
-        write_page(compare(load_bilm(model), *words), output)
+        first, second = (split_words(text, settings) for text in (one, other))
+        write_page(compare(load_bilm(model), first, second, word_frequencies(model)), output)
 
 
 def bias(output: OutputOption = None, model: LanguageModelOption = "en_elmo_sm") -> None:

@@ -1,15 +1,14 @@
-"""Two sentences, word by word: how near each word of one is to each of the other, in every layer."""
+"""Two sentences side by side: how near each word of one is to each of the other, in every layer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from ..bilm import BiLM
+from ..similarity import WordFrequencies
+from .directions import Array, directions
 from .errors import ExplainError
-
-Array = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -24,6 +23,8 @@ class Comparison:
         cosines: (n_layers + 2, n_one, n_other) float32.
         mean: Of the means over words, punctuation left out, (n_layers + 2,) float32.
         largest: Of the largest values of each dimension, (n_layers + 2,) float32.
+        weighted: Of the means in which frequent words count less, (n_layers + 2,) float32; None where it is not known
+            how frequent they are.
     """
 
     one: tuple[str, ...]
@@ -31,15 +32,19 @@ class Comparison:
     cosines: Array
     mean: Array
     largest: Array
+    weighted: Array | None = None
 
 
-def compare(bilm: BiLM, one: Sequence[str], other: Sequence[str]) -> Comparison:
+def compare(
+    bilm: BiLM, one: Sequence[str], other: Sequence[str], frequencies: WordFrequencies | None = None
+) -> Comparison:
     """Compare two sentences.
 
     Args:
         bilm: The model.
         one: The words of the first sentence.
         other: Those of the second one.
+        frequencies: How frequent words are, such as `WordFrequencies.of_vocabulary(language_model.vocabulary)`.
 
     Raises:
         ExplainError: One of them has no word.
@@ -47,20 +52,29 @@ def compare(bilm: BiLM, one: Sequence[str], other: Sequence[str]) -> Comparison:
     if not one or not other:
         raise ExplainError("There is nothing to compare: a sentence has no words.")
     vectors = [np.concatenate([a, a.mean(axis=0, keepdims=True)]) for a in bilm.embed([one, other])]
-    a, b = vectors
-    counted = [layers[:, _counted(words)] for layers, words in zip(vectors, (one, other), strict=True)]
-    mean, largest = (
-        np.einsum("kd,kd->k", *(_unit(pool(layers, axis=1)) for layers in counted)) for pool in (np.mean, np.max)
+    a, b = map(directions, vectors)
+    counted = [_counted(*pair) for pair in zip(vectors, (one, other), strict=True)]
+
+    def similarities(pool: Callable[[Array, list[str]], Array]) -> Array:
+        """Of the vectors, (n_layers + 2, width), that `pool` makes of layers and their words."""
+        first, second = (directions(pool(*layers_and_words)) for layers_and_words in counted)
+        return (first * second).sum(axis=-1)
+
+    def weighted(layers: Array, words: list[str]) -> Array:
+        assert frequencies is not None
+        return np.average(layers, axis=1, weights=frequencies.weights(words))
+
+    return Comparison(
+        tuple(one),
+        tuple(other),
+        a @ b.transpose(0, 2, 1),
+        similarities(lambda layers, _: layers.mean(axis=1)),
+        similarities(lambda layers, _: layers.max(axis=1)),
+        None if frequencies is None else similarities(weighted),
     )
-    return Comparison(tuple(one), tuple(other), _unit(a) @ _unit(b).transpose(0, 2, 1), mean, largest)
 
 
-def _counted(words: Sequence[str]) -> list[int]:
-    """The words that are no punctuation, or all where there are no others."""
-    return [i for i, word in enumerate(words) if any(map(str.isalnum, word))] or list(range(len(words)))
-
-
-def _unit(vectors: Array) -> Array:
-    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    unit: Array = vectors / np.maximum(norms, np.finfo(np.float32).tiny)
-    return unit
+def _counted(layers: Array, words: Sequence[str]) -> tuple[Array, list[str]]:
+    """The words that are no punctuation, or all where there are no others, with their layers."""
+    rows = [i for i, word in enumerate(words) if any(map(str.isalnum, word))] or list(range(len(words)))
+    return layers[:, rows], [words[i] for i in rows]

@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ..bilm import BiLM
 from ..disk import new_directory, read_json
+from .directions import Array, directions
 from .errors import ExplainError, MissingExtraError
 from .occurrences import Occurrence
-
-Array = npt.NDArray[np.float32]
 
 # Vectors that are compared one by one; beyond, usearch's graph is asked (HNSW, Malkov and Yashunin 2018).
 MAX_EXACT = 100_000
@@ -93,7 +91,7 @@ class NeighbourIndex:
         start = 0
         for part in _chunks(sentences):
             found = np.concatenate([array[layer] for array in bilm.embed(part)])
-            vectors[start : start + len(found)] = _unit(found)
+            vectors[start : start + len(found)] = directions(found)
             start += len(found)
         if graph is not None:
             graph.add(np.arange(n), vectors)
@@ -112,7 +110,7 @@ class NeighbourIndex:
             other_forms: Leave out words of the same form, whatever the case of their letters.
         """
         (layers,) = bilm.embed([words])
-        query = _unit(layers[self.facts.layer, position])
+        query = directions(layers[self.facts.layer, position])
         asked = n
         while True:
             rows, cosines = self._search(query, min(asked, len(self.vectors)))
@@ -197,8 +195,3 @@ def _chunks(sentences: Sequence[Sequence[str]]) -> list[list[Sequence[str]]]:
         chunks[-1].append(words)
         n += len(words)
     return chunks
-
-
-def _unit(vectors: Array) -> Array:
-    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return np.asarray(vectors / np.maximum(norms, np.finfo(np.float32).tiny), dtype=np.float32)

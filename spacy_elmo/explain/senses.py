@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..bilm import BiLM
+from .directions import Array, directions
 from .errors import ExplainError, MissingExtraError
 from .occurrences import Occurrence
 
-Array = npt.NDArray[np.float32]
 Method = Literal["pca", "umap"]
 
 SEED = 0
@@ -99,14 +99,8 @@ def find_senses(
     )
 
 
-def _unit(vectors: Array) -> Array:
-    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    unit: Array = vectors / np.maximum(norms, np.finfo(np.float32).tiny)
-    return unit
-
-
 def _cosines(vectors: Array) -> Array:
-    unit = _unit(vectors)
+    unit = directions(vectors)
     return np.clip(unit @ unit.transpose(0, 2, 1), -1, 1)
 
 
@@ -151,7 +145,7 @@ def _clusters(vectors: Array) -> list[str]:
         from sklearn.metrics import silhouette_score
     except ImportError:
         raise MissingExtraError("scikit-learn") from None
-    unit = _unit(vectors)
+    unit = directions(vectors)
     best, labels = MIN_SILHOUETTE, np.zeros(len(unit), dtype=np.int64)
     for k in range(2, min(MAX_CLUSTERS, len(unit) - 1) + 1):
         found = KMeans(k, n_init=10, random_state=SEED).fit_predict(unit)

@@ -17,7 +17,8 @@ from ..corpus.files import find, kind
 from ..corpus.formats import Format
 from ..corpus.sentences import read_sentences
 from ..corpus.tokenize import TextSettings, load_nlp
-from ..language.metadata import CONFIG_FILE, read_text_settings
+from ..language.metadata import CONFIG_FILE, read_text_settings, read_vocabulary
+from ..similarity import WordFrequencies
 from .errors import ExplainError
 
 # Where a word is left out, and what stands at both sides of a word that is meant.
@@ -42,6 +43,12 @@ def text_settings(source: Source, format: str | None = None) -> TextSettings:
         nlp = {"nlp": {"lang": languages[0] if languages else "xx", "pipeline": ["sentencizer"]}}
         settings = TextSettings({**nlp, "components": {"sentencizer": {"factory": "sentencizer"}}})
     return settings if format is None else replace(settings, format=cast(Format, format))
+
+
+def word_frequencies(source: Source) -> WordFrequencies | None:
+    """How frequent a model takes words to be; None where it knows of no words."""
+    vocabulary = read_vocabulary(locate(source).directory)
+    return None if vocabulary is None else WordFrequencies.of_vocabulary(vocabulary)
 
 
 def read_docs(paths: Sequence[Path], settings: TextSettings) -> Iterator[Doc]:

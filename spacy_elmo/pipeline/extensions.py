@@ -1,7 +1,6 @@
 """The custom attributes of Docs, Spans and Tokens: `._.elmo`, `._.elmo_similarity()`, and `Doc._.elmo_layers`.
 
-Attributes, and not spaCy's hooks for `similarity` and `vector`: hooks belong to one Doc in one process, so that a Doc
-that was saved, or came from `nlp.pipe(n_process=2)`, would silently have another similarity.
+Attributes, and spaCy's own `similarity` only where the component "elmo_similarity" is, see `hooks`.
 """
 
 import warnings
@@ -24,9 +23,9 @@ def install() -> None:
             (Span, "elmo", "getter", mean_vector, None),
             (Token, "elmo", "getter", _token_vector, None),
             (Doc, "elmo_layers", "getter", _doc_layers, _forget_layers),
-            (Doc, "elmo_similarity", "method", _similarity, None),
-            (Span, "elmo_similarity", "method", _similarity, None),
-            (Token, "elmo_similarity", "method", _similarity, None),
+            (Doc, "elmo_similarity", "method", similarity, None),
+            (Span, "elmo_similarity", "method", similarity, None),
+            (Token, "elmo_similarity", "method", similarity, None),
         )
         if not _is_installed(owner, name, kind, function, setter)
     ]
@@ -51,7 +50,7 @@ def _token_vector(token: Token) -> npt.NDArray[np.float32] | None:
     return None if vectors is None else vectors[token.i]
 
 
-def _similarity(one: Doc | Span | Token, other: Doc | Span | Token) -> float:
+def similarity(one: Doc | Span | Token, other: Doc | Span | Token) -> float:
     """The cosine of two ELMo vectors, 0 where one of them is of whitespace alone.
 
     (spaCy's `similarity` is of no use here: it is 1 for two tokens of one form, whatever they mean.)

@@ -31,7 +31,12 @@ def comparison_page(found: Comparison) -> Page:
     head = "".join(f'<th class="number">{name}</th>' for name in names)
     pooled = "".join(
         f"<tr><th>{name}</th>{''.join(f'<td class=number>{value:.2f}</td>' for value in values)}</tr>"
-        for name, values in (("Mean of words", found.mean), ("Largest of each dimension", found.largest))
+        for name, values in (
+            ("Mean of words", found.mean),
+            ("Largest of each dimension", found.largest),
+            ("Mean, frequent words less", found.weighted),
+        )
+        if values is not None
     )
     lead = (
         f"How near each word of <b>“{escape(joined(found.one))}”</b> is to each of "
