@@ -1,6 +1,7 @@
-"""Embedding to disk, beside the bare engine that computes; and its memory over a large input.
+"""Embedding to disk, beside what computes: the bare engine, two workers of Ray; and its memory over a large input.
 
     python -m bench.embedding local TEXT [--tokens 100000] [--rounds 5]   # job / bare engine, disk included
+    python -m bench.embedding ray TEXT [--tokens 100000] [--rounds 3]     # two workers of Ray / two threads
     python -m bench.embedding memory [--megabytes 1000]                   # with a tiny model, so that it ends
 
 TEXT has a sentence a line, its words separated by blanks; .gz is read too. Each figure is the median of the ratios of
@@ -17,6 +18,8 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import torch
 
 from bench.workloads import resident_bytes
 from spacy_elmo import BiLM, BiLMConfig, load_bilm, save_bilm
@@ -71,6 +74,24 @@ def local(arguments: argparse.Namespace, folder: Path) -> None:
     print(f"{size / n_tokens:.0f} bytes a token (average of the layers, float16, with texts, tokens and offsets)")
 
 
+def ray(arguments: argparse.Namespace, folder: Path) -> None:
+    """Both with the start of their processes, and the loading of the model."""
+    import ray as cluster
+
+    text, _, n_tokens = prepared(arguments, folder)
+    cluster.init(num_cpus=2, log_to_driver=False, include_dashboard=False)
+    torch.set_num_threads(2)
+    settings = Settings(layers="average", dtype="float16", format="tokens", part_characters=100_000)
+
+    def of_ray(i: int) -> None:
+        embed([text], folder / f"ray{i}", MODEL, settings, engine="ray", workers=2, device="cpu")
+
+    def of_threads(i: int) -> None:
+        embed([text], folder / f"local{i}", MODEL, settings, device="cpu")
+
+    compare("two workers of Ray", "two threads", (of_ray, of_threads), n_tokens, arguments.rounds)
+
+
 def memory(arguments: argparse.Namespace, folder: Path) -> None:
     config = BiLMConfig(filters=((1, 4),), char_dim=4, n_highway=1, projection_dim=4, cell_dim=4, n_layers=1)
     save_bilm(BiLM(config), folder / "model")
@@ -108,14 +129,14 @@ def prepared(arguments: argparse.Namespace, folder: Path) -> tuple[Path, list[li
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["local", "memory"])
+    parser.add_argument("what", choices=["local", "ray", "memory"])
     parser.add_argument("text", type=Path, nargs="?")
     parser.add_argument("--tokens", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--megabytes", type=int, default=1000)
     arguments = parser.parse_args()
     with TemporaryDirectory() as folder:
-        {"local": local, "memory": memory}[arguments.what](arguments, Path(folder))
+        {"local": local, "ray": ray, "memory": memory}[arguments.what](arguments, Path(folder))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 from spacy.cli._util import import_code
@@ -31,6 +31,13 @@ class Number(str, Enum):
 
     float16 = "float16"
     float32 = "float32"
+
+
+class Engine(str, Enum):
+    """Who computes."""
+
+    local = "local"
+    ray = "ray"
 
 
 def embed(
@@ -69,6 +76,7 @@ def embed(
         ),
     ] = None,
     precision: Annotated[str, typer.Option("--precision", help="Of the biLM: float32 or bfloat16")] = "float32",
+    engine: Annotated[Engine, typer.Option("--engine", help="This machine, or a Ray cluster")] = Engine.local,
     workers: Annotated[int, typer.Option("--workers", "-w", help="Processes")] = 1,
     device: Annotated[
         str | None,
@@ -97,6 +105,7 @@ def embed(
       python -m spacy elmo embed "texts/*.txt" OUT --model en_elmo_sm --layers top --dtype float16
       python -m spacy elmo embed reports.jsonl.gz OUT --model en_elmo_sm --field body --pool doc
       python -m spacy elmo embed sentences.txt OUT.h5 --model en_elmo_sm --format tokens --layers all
+      python -m spacy elmo embed s3://texts/news s3://vectors/news --model en_elmo_sm --engine ray --workers 16
     """
     if len(paths) < 2:
         raise typer.BadParameter("give one INPUT or more, and the OUTPUT.")
@@ -122,6 +131,7 @@ def embed(
                 paths[-1],
                 source_of(model, weights),
                 settings,
+                engine=cast(Literal["local", "ray"], engine.value),
                 workers=workers,
                 device=device,
                 code=code,

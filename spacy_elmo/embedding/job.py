@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import spacy
 import torch
@@ -28,6 +28,7 @@ from .worker import Work
 if TYPE_CHECKING:
     from ..checkpoints import Source
 
+EngineName = Literal["local", "ray"]
 Name = str | PathLike[str]
 
 
@@ -56,6 +57,7 @@ def embed(
     model: "Source",
     settings: Settings | None = None,
     *,
+    engine: EngineName = "local",
     workers: int = 1,
     device: str | None = None,
     code: Path | None = None,
@@ -69,6 +71,7 @@ def embed(
         output: A directory, or its address, for parts in Parquet; or a file that ends in .h5, .npz or .spacy.
         model: As for `load_bilm`.
         settings: What to compute, and how texts become tokens.
+        engine: "local", or "ray" for a cluster.
         workers: Processes.
         device: What to compute on, such as "cuda"; None for a GPU where there is one.
         code: A Python file that registers functions which the model's tokenizer is made by. The caller has imported it.
@@ -89,7 +92,7 @@ def embed(
     sink = sinks.of(target, settings)
     with with_standard_input([Path(one) for one in names if one == "-"]) as kept:
         found = find(names, kept[0] if kept else None)
-        job = _Job(found, target if sink is None else f"{target}.parts", model, settings, device, code)
+        job = _Job(found, target if sink is None else f"{target}.parts", model, settings, engine, device, code)
         with job.place.lock():
             report = job.run(workers, show_progress)
             if sink is None:
@@ -105,11 +108,16 @@ class _Job:
         output: str,
         model: "Source",
         settings: Settings,
+        engine: EngineName,
         device: str | None,
         code: Path | None,
     ) -> None:
-        bilm = load_bilm(model, device, settings.precision)
+        if engine == "ray":  # a cluster's GPUs need not be where the job is begun
+            device = device or "cpu"
+        bilm = load_bilm(model, "cpu" if engine == "ray" else device, settings.precision)
         settings.check_model(bilm.config.n_layers + 1)
+        self.bilm = bilm
+        self.engine = engine
         self.files = files
         self.place: Place = place(output)
         self.output = output
@@ -120,7 +128,7 @@ class _Job:
             "model": self.work.digest,
             "settings": vars(settings),
             "code": None if code is None else digest(code),
-            "device": bilm.device.type,
+            "device": device if engine == "ray" else bilm.device.type,
             "versions": {"spacy-elmo": __version__, "spacy": spacy.__version__, "torch": torch.__version__},
         }
 
@@ -140,7 +148,12 @@ class _Job:
         done = set(parts.finished(self.place.names()))
         n_computed = 0
         with _Progress(sum(file.size for file in self.files), show_progress) as progress:
-            results = local.run(self.work, self._missing(done, progress), n_workers)
+            if self.engine == "ray":
+                from . import ray_engine
+
+                results = ray_engine.run(self.work, self.files, done, n_workers)
+            else:
+                results = local.run(self.work, self.bilm, self._missing(done, progress), n_workers)
             with closing(results):
                 for n_bytes, n_tokens in results:
                     progress.add(n_bytes, n_tokens)

@@ -11,16 +11,18 @@ from multiprocessing import connection, get_context, parent_process
 import torch
 from spacy.util import import_file
 
+from ..bilm import BiLM
 from .errors import EmbeddingError
 from .parts import Part, Record
-from .worker import Work, Worker
+from .worker import Work, Worker, load
 
 
-def run(work: Work, parts: Iterable[Part], n_workers: int) -> Generator[tuple[int, int], None, None]:
+def run(work: Work, bilm: BiLM, parts: Iterable[Part], n_workers: int) -> Generator[tuple[int, int], None, None]:
     """Embed parts.
 
     Args:
         work: What to do.
+        bilm: Its model, for this process.
         parts: Those to do, held as they come: two a worker at most.
         n_workers: Processes, which share the cores; 1 for this one, on all that torch has threads for.
 
@@ -31,8 +33,7 @@ def run(work: Work, parts: Iterable[Part], n_workers: int) -> Generator[tuple[in
         EmbeddingError: A worker process died.
     """
     if n_workers == 1:
-        worker = Worker(work)
-        yield from ((part.n_bytes, worker(part).tokens) for part in parts)
+        yield from ((part.n_bytes, record.tokens) for part, record in Worker(work, bilm)(parts))
         return
     n_threads = max(1, torch.get_num_threads() // n_workers)
     # A forked process would hold locks of torch's threads without the threads.
@@ -71,7 +72,7 @@ def _start(work: Work, n_threads: int) -> None:
     torch.set_num_threads(n_threads)
     if work.code is not None:
         import_file("python_code", work.code)
-    _worker = Worker(work)
+    _worker = Worker(work, load(work))
 
 
 def _end_with(sentinel: int) -> None:
@@ -80,4 +81,5 @@ def _end_with(sentinel: int) -> None:
 
 
 def _embed(part: Part) -> Record:
-    return _worker(part)
+    ((_, record),) = _worker([part])
+    return record

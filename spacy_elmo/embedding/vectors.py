@@ -1,10 +1,10 @@
 """Documents to vectors: sentences of many documents in batches of like lengths, in a bounded window."""
 
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import accumulate, chain, pairwise
 
 import numpy as np
-import numpy.typing as npt
+from torch import Tensor
 
 from ..bilm import BiLM
 from ..bilm.inference import Engine, batches
@@ -16,8 +16,6 @@ WINDOW_TOKENS = 32_768
 # Of the vectors of one document, which make a row; and of the layers of one sentence, which the engine holds at a time.
 MAX_ROW_BYTES = 2**30
 MAX_LAYERS_BYTES = 2**32
-
-Array = npt.NDArray[np.float32]
 
 
 class Embedder:
@@ -38,8 +36,6 @@ class Embedder:
         self._engine = Engine(bilm.config, bilm.word_encoder, bilm.stacks, bilm.precision)
         self._settings = settings
         self._limits = Limits(bilm, settings)
-        # Of what is kept of a sentence: pooled, it is not rounded before its document is complete.
-        self._dtype = np.dtype(settings.dtype if settings.pool == "none" else np.float32)
 
     def __call__(self, documents: Iterable[Document | Reject]) -> Iterator[EmbeddedDocument | Reject]:
         """In the order of the documents. Where one fails, a reject comes in its place."""
@@ -60,56 +56,72 @@ class Embedder:
             else:  # each alone, to find the one that fails
                 embedded = (found for one in documents for found in self._window([one]))
         for item in window:
-            found = next(embedded) if isinstance(item, Document) else item
-            yield self._finite(found) if isinstance(found, EmbeddedDocument) else found
+            yield next(embedded) if isinstance(item, Document) else item
 
     @np.errstate(over="ignore")  # of what float16 cannot hold, which is looked at afterwards
     def _embedded(self, documents: list[Document]) -> list[EmbeddedDocument]:
         spans = [(i, begin, end) for i, one in enumerate(documents) for begin, end in one.sentences.tolist()]
-        pooled: list[Array | None] = [None] * len(spans)
+        arrays: list[Vectors | None] = [None] * len(spans)
         for batch in batches([end - begin for _, begin, end in spans]):
             sentences = [documents[i].tokens[begin:end] for i, begin, end in (spans[n] for n in batch)]
-            for n, layers in zip(batch, self._engine.embed(sentences), strict=True):
-                pooled[n] = self._reduced(layers)
-        parts: list[list[Array]] = [[] for _ in documents]
-        for (i, _, _), array in zip(spans, pooled, strict=True):
-            assert array is not None
-            parts[i].append(array)
+            reduced = self._reduced(self._engine.embed_batch(sentences), [len(one) for one in sentences])
+            for n, array in zip(batch, reduced, strict=True):
+                arrays[n] = array
+        parts: list[list[Vectors]] = [[] for _ in documents]
+        for (i, _, _), found in zip(spans, arrays, strict=True):
+            assert found is not None
+            parts[i].append(found)
         return [
             EmbeddedDocument(**vars(one), vectors=self._joined(one, arrays))
             for one, arrays in zip(documents, parts, strict=True)
         ]
 
-    def _reduced(self, layers: Array) -> Array:
-        """Of a sentence (n_layers + 1, n_tokens, width) what is asked for, (n_chosen, n_vectors, width)."""
-        chosen = self._chosen(layers)
-        if self._settings.pool == "none":
-            return chosen.astype(self._dtype, copy=chosen.base is not None)  # a view would keep the other layers
-        # A document's mean is one over its tokens, so sums are what adds up.
-        return chosen.sum(axis=1, keepdims=True) if self._settings.pool == "doc" else chosen.mean(axis=1, keepdims=True)
+    def _reduced(self, layers: Tensor, lengths: list[int]) -> Iterator[Vectors]:
+        """Of a batch of sentences what is asked for of each, (n_chosen, n_vectors, width).
 
-    def _chosen(self, layers: Array) -> Array:
+        Of the batch as a whole as far as may be: by all threads, or on the GPU. They are views of one array, which is
+        no larger than they are.
+        """
+        chosen = self._chosen(layers)
+        if self._settings.pool == "none" and self._settings.dtype == "float16":
+            chosen = chosen.half()
+        self._check(bool(chosen.isfinite().all()))
+        whole = chosen.cpu().numpy()
+        for begin, end in pairwise(accumulate(lengths, initial=0)):
+            sentence = whole[:, begin:end]
+            if self._settings.pool == "sentence":
+                yield sentence.mean(axis=1, keepdims=True)
+            elif self._settings.pool == "doc":  # its mean is one over its tokens, so sums are what adds up
+                yield sentence.sum(axis=1, keepdims=True)
+            else:
+                yield sentence
+
+    def _chosen(self, layers: Tensor) -> Tensor:
         which = self._settings.layers
         if which == "all":
             return layers
         if which == "average":
-            return layers.mean(axis=0, keepdims=True)
+            total = layers[0] + layers[1]
+            for layer in layers[2:]:
+                total += layer
+            return (total / len(layers))[None]
         number = len(layers) - 1 if which == "top" else int(which)
-        return layers[number : number + 1]
+        return layers[number : number + 1].clone()  # a view would keep the other layers
 
-    def _joined(self, document: Document, arrays: list[Array]) -> Vectors:
+    def _joined(self, document: Document, arrays: list[Vectors]) -> Vectors:
         """The arrays of a document's sentences as its vectors, see `EmbeddedDocument`."""
-        empty = np.zeros((self._limits.n_chosen, 0, self._limits.width), self._dtype)
-        joined = np.concatenate([empty, *arrays], axis=1) if len(arrays) != 1 else arrays[0]
+        empty = np.zeros((self._limits.n_chosen, 0, self._limits.width), self._settings.dtype)
+        joined = arrays[0] if len(arrays) == 1 else np.concatenate(arrays or [empty], axis=1)
         if self._settings.pool == "doc":
             joined = joined.sum(axis=1) / max(1, len(document.tokens))
-        joined = joined.astype(self._settings.dtype, copy=False)
+        if self._settings.pool != "none":
+            joined = joined.astype(self._settings.dtype, copy=False)
+            self._check(bool(np.isfinite(joined).all()))
         return joined if self._settings.layers == "all" else joined[0]
 
-    def _finite(self, document: EmbeddedDocument) -> EmbeddedDocument | Reject:
-        if not np.isfinite(document.vectors).all():
-            return Reject(document.id, f"its vectors have values that are no numbers in {self._settings.dtype}")
-        return document
+    def _check(self, is_finite: bool) -> None:
+        if not is_finite:
+            raise ValueError(f"its vectors have values that are no numbers in {self._settings.dtype}")
 
 
 class Limits:

@@ -1,14 +1,19 @@
 """Parts to their files: what every engine does, in this process or in others."""
 
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
+from ..bilm import BiLM
 from ..checkpoints import load_bilm
-from . import parts, table
+from . import table
 from .documents import EmbeddedDocument, Reject
 from .errors import EmbeddingError
-from .parts import Part, Record
+from .parts import Part, Record, write_record
 from .places import place
 from .settings import Settings
 from .tokenizer import Tokenizer
@@ -16,6 +21,10 @@ from .vectors import Embedder
 
 if TYPE_CHECKING:
     from ..checkpoints import Source
+
+
+# Documents that are computed together.
+Window = list[EmbeddedDocument | Reject]
 
 
 @dataclass(frozen=True)
@@ -39,38 +48,55 @@ class Work:
     code: Path | None
 
 
+def load(work: Work) -> BiLM:
+    """The model of a job.
+
+    Raises:
+        CheckpointError: It is not here.
+        EmbeddingError: Another one is.
+    """
+    bilm = load_bilm(work.source, work.device, work.settings.precision)
+    if bilm.digest() != work.digest:
+        raise EmbeddingError(f"{work.source} is another model here than where the job was begun.")
+    return bilm
+
+
 class Worker:
     """Embeds parts.
 
-    Raises:
-        CheckpointError: The model is not here.
-        EmbeddingError: Another model is.
+    Args:
+        work: What to do.
+        bilm: Its model, see `load`.
     """
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, bilm: BiLM) -> None:
         self._settings = work.settings
         self._place = place(work.output)
-        self._bilm = load_bilm(work.source, work.device, work.settings.precision).eval()
-        if self._bilm.digest() != work.digest:
-            raise EmbeddingError(f"{work.source} is another model here than where the job was begun.")
-        config = self._bilm.config
-        self._schema = table.new_schema(work.settings, config.n_layers + 1, config.width)
+        self._bilm = bilm.eval()
+        self._schema = table.new_schema(work.settings, bilm.config.n_layers + 1, bilm.config.width)
         self._tokenizer = None if work.settings.nlp is None else Tokenizer(work.settings.nlp)
 
-    def __call__(self, part: Part) -> Record:
-        """Write a part's file, and then its record; a part that has a record is finished already.
+    def __call__(self, parts: Iterable[Part]) -> Iterator[tuple[Part, Record]]:
+        """Write each part's file, and then its record. While one window of documents is written, the next is computed.
 
         Raises:
             DiskError: The disk does not take it.
         """
-        if (record := parts.read_record(self._place, part.name)) is not None:
-            return record
+        for part, found in groupby(ahead(self._windows(parts)), itemgetter(0)):
+            yield part, self._write(part, (window for _, window in found))
+
+    def _windows(self, parts: Iterable[Part]) -> Iterator[tuple[Part, Window]]:
+        for part in parts:
+            documents = map(self._tokenizer, part.items) if self._tokenizer else part.items
+            for window in Embedder(self._bilm, self._settings).windows(documents):  # type: ignore[arg-type]
+                yield part, window
+
+    def _write(self, part: Part, windows: Iterable[Window]) -> Record:
         n_documents = n_tokens = 0
         rejects: list[Reject] = []
-        documents = map(self._tokenizer, part.items) if self._tokenizer else part.items
         with self._place.new_file(part.file) as path:
             with table.writing(path, self._schema) as writer:
-                for window in Embedder(self._bilm, self._settings).windows(documents):  # type: ignore[arg-type]
+                for window in windows:
                     embedded = [one for one in window if isinstance(one, EmbeddedDocument)]
                     rejects += [one for one in window if isinstance(one, Reject)]
                     n_documents += len(embedded)
@@ -79,5 +105,18 @@ class Worker:
                         writer.add(embedded)
             size = path.stat().st_size
         record = Record(part.name, n_documents, n_tokens, size, rejects)
-        parts.write_record(self._place, record)
+        write_record(self._place, record)
         return record
+
+
+T = TypeVar("T")
+
+
+def ahead(items: Iterable[T]) -> Iterator[T]:
+    """Items, each made by a thread while the one before is in use."""
+    iterator, end = iter(items), object()
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, iterator, end)
+        while (item := coming.result()) is not end:
+            coming = thread.submit(next, iterator, end)
+            yield cast(T, item)

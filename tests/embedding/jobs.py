@@ -1,6 +1,7 @@
 """Small jobs: texts, a tiny model, and what came out."""
 
 import time
+from collections.abc import Iterable
 from multiprocessing import get_context
 from multiprocessing.synchronize import Semaphore
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 from spacy_elmo.embedding import EmbeddedDocument, Report, Settings, embed, read
 from spacy_elmo.embedding.parts import Part, Record
-from spacy_elmo.embedding.worker import Worker
+from spacy_elmo.embedding.worker import Window, Worker
 
 # Processes that are forked from one that has imported what takes seconds.
 _server = get_context("forkserver")
@@ -22,7 +23,7 @@ SENTENCIZER = {
 
 def run(inputs: list[Path | str], output: Path | str, source: str, *, part: int = 200, **settings: Any) -> Report:
     """A job of small parts, which reads texts as English."""
-    engine = {name: settings.pop(name) for name in ("workers", "code") if name in settings}
+    engine = {name: settings.pop(name) for name in ("engine", "workers", "code") if name in settings}
     settings = {"nlp": SENTENCIZER, "part_characters": part, **settings}
     return embed(list(map(str, inputs)), str(output), source, Settings(**settings), device="cpu", **engine)
 
@@ -66,11 +67,11 @@ def start_and_kill(n_parts: int, seconds: float, inputs: Path, output: Path, sou
 
 
 def _tell_and_run(begun: Semaphore, inputs: Path, output: Path, source: str) -> None:
-    embed_part = Worker.__call__
+    write_part = Worker._write
 
-    def told(self: Worker, part: Part) -> Record:
+    def told(self: Worker, part: Part, windows: Iterable[Window]) -> Record:
         begun.release()
-        return embed_part(self, part)
+        return write_part(self, part, windows)
 
-    Worker.__call__ = told  # type: ignore[method-assign]
+    Worker._write = told  # type: ignore[method-assign]
     run([inputs], output, source, part=40)

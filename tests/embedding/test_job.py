@@ -3,6 +3,7 @@
 import json
 import random
 import signal
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from spacy.util import import_file
 from spacy_elmo.disk import DiskError
 from spacy_elmo.embedding import EmbeddingError, embed, manifest, parts
 from spacy_elmo.embedding.places import Place
-from spacy_elmo.embedding.worker import Worker
+from spacy_elmo.embedding.worker import Window, Worker
 from tests.conftest import random_bilm
 from tests.corpus.test_workers import CODE, CONFIG
 from tests.disk.full import full_disk
@@ -142,13 +143,13 @@ def test_a_directory_of_something_else_is_refused(tmp_path: Path, texts: Path, t
 def test_input_that_changes_on_the_way_is_found(
     tmp_path: Path, texts: Path, tiny_source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    embed_part = Worker.__call__
+    write_part = Worker._write
 
-    def change(self: Worker, part: parts.Part) -> parts.Record:
+    def change(self: Worker, part: parts.Part, windows: Iterable[Window]) -> parts.Record:
         write(texts / "a.txt", "another")
-        return embed_part(self, part)
+        return write_part(self, part, windows)
 
-    monkeypatch.setattr(Worker, "__call__", change)
+    monkeypatch.setattr(Worker, "_write", change)
     with pytest.raises(EmbeddingError, match=r"a\.txt: has changed while it was read"):
         run([texts], tmp_path / "out", tiny_source)
     assert not json.loads((tmp_path / "out" / "_manifest.json").read_text("utf8"))["complete"]
@@ -157,17 +158,17 @@ def test_input_that_changes_on_the_way_is_found(
 def test_two_at_once_are_not_let_in(
     tmp_path: Path, texts: Path, tiny_source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    embed_part = Worker.__call__
+    write_part = Worker._write
     tried: list[parts.Part] = []
 
-    def another(self: Worker, part: parts.Part) -> parts.Record:
+    def another(self: Worker, part: parts.Part, windows: Iterable[Window]) -> parts.Record:
         if not tried:
             tried.append(part)
             with pytest.raises(DiskError, match="in use by another process"):
                 run([texts], tmp_path / "out", tiny_source)
-        return embed_part(self, part)
+        return write_part(self, part, windows)
 
-    monkeypatch.setattr(Worker, "__call__", another)
+    monkeypatch.setattr(Worker, "_write", another)
     assert run([texts], tmp_path / "out", tiny_source).documents == 70
     assert tried
 
@@ -182,15 +183,15 @@ def test_a_full_disk_is_told_and_gone_on_after(tmp_path: Path, texts: Path, tiny
 
 
 def test_interrupted_it_goes_on(tmp_path: Path, texts: Path, tiny_source: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    embed_part, n_left = Worker.__call__, iter(range(3))
+    write_part, n_left = Worker._write, iter(range(3))
 
-    def interrupted(self: Worker, part: parts.Part) -> parts.Record:
+    def interrupted(self: Worker, part: parts.Part, windows: Iterable[Window]) -> parts.Record:
         if next(n_left, None) is None:
             raise KeyboardInterrupt
-        return embed_part(self, part)
+        return write_part(self, part, windows)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Worker, "__call__", interrupted)
+        patch.setattr(Worker, "_write", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run([texts], tmp_path / "out", tiny_source)
     whole = run([texts], tmp_path / "whole", tiny_source)

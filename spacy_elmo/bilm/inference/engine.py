@@ -114,7 +114,8 @@ class Engine:
         """
         results = [np.zeros((self.config.n_layers + 1, 0, self.config.width), dtype=np.float32)] * len(sentences)
         for batch in batches([len(sentence) for sentence in sentences]):
-            for i, array in zip(batch, self._embed_alone([sentences[i] for i in batch]), strict=True):
+            layers = self.embed_batch([sentences[i] for i in batch])
+            for i, array in zip(batch, _split(layers, [len(sentences[i]) for i in batch]), strict=True):
                 results[i] = array
         return results
 
@@ -137,14 +138,22 @@ class Engine:
         return self._run(types.ids, types.tokens, types.lengths, state, state.n_sequences)
 
     @_for_inference
-    def _embed_alone(self, sentences: Sequence[Sequence[str]]) -> list[Layers]:
-        """Each sentence from the state that its boundary mark leaves."""
+    def embed_batch(self, sentences: Sequence[Sequence[str]]) -> Tensor:
+        """The layers of some sentences as one array: for those who make something smaller of it at once.
+
+        Args:
+            sentences: A batch (see `batches`), each with a word or more. Each starts from the state that its boundary
+                mark leaves.
+
+        Returns:
+            (n_layers + 1, n_words, 2 * projection_dim) float32, on the engine's device, one sentence after another.
+        """
         types = WordTypes.of(sentences, self._encoder)
         words = types.tokens[types.tokens >= BOUNDARIES]
         lengths = [length - BOUNDARIES for length in types.lengths]
         start = self._start(len(lengths)).repeat(len(lengths))
         layers, _ = self._run(types.ids, words, lengths, start, len(lengths))
-        return _split(layers, lengths)
+        return layers
 
     def _start(self, n_rows: int) -> BiLMState:
         """The state of a sequence after its first boundary: <S> read forward, </S> backward. n_rows: see `_run`."""
