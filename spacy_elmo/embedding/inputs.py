@@ -8,7 +8,7 @@ from typing import IO, Any
 from ..corpus import files
 from ..disk import digest
 from .errors import EmbeddingError
-from .places import filesystem, is_remote
+from .places import filesystem, is_remote, reaching
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class InputFile:
         """From its beginning."""
         if is_remote(self.address):
             fs, path = filesystem(self.address)
-            stream: IO[bytes] = fs.open(path, "rb")
+            with reaching(self.address):
+                stream: IO[bytes] = fs.open(path, "rb")
             return stream
         return Path(self.address).open("rb")
 
@@ -94,9 +95,10 @@ def _remote(address: str) -> Iterator[InputFile]:
     fs, path = filesystem(address)
     fs.invalidate_cache()
     is_glob = any(mark in path for mark in "*?[")
-    paths = fs.glob(path) if is_glob else fs.find(path)
-    below = [one for one in sorted(paths) if is_glob or one.rpartition("/")[2][:1] not in "._"]
-    found = [one for one in (below or paths) if not fs.isdir(one)]
+    with reaching(address):
+        paths = fs.glob(path) if is_glob else fs.find(path)
+        below = [one for one in sorted(paths) if is_glob or one.rpartition("/")[2][:1] not in "._"]
+        found = [one for one in (below or paths) if not fs.isdir(one)]
     if not found:
         raise EmbeddingError(f"{address}: no such file or directory, and as a glob it matches nothing.")
     for one in found:
@@ -114,7 +116,8 @@ def check_unchanged(inputs: Sequence[InputFile]) -> None:
         if is_remote(file.address):
             fs, path = filesystem(file.address)
             fs.invalidate_cache()
-            same = str(fs.checksum(path)) == file.fingerprint
+            with reaching(file.address):
+                same = str(fs.checksum(path)) == file.fingerprint
         else:
             same = Path(file.address).is_file() and digest(Path(file.address)) == file.fingerprint
         if not same:

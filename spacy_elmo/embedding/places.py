@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 from .. import disk
+from ..errors import ElmoError
 from .errors import EmbeddingError
 
 
@@ -79,17 +80,21 @@ class RemotePlace:
     """A directory at an address. It has no lock: two jobs that write the same write the same bytes."""
 
     def __init__(self, address: str) -> None:
+        self._address = address
         self._fs, self._root = filesystem(address)
 
     def names(self) -> set[str]:
         """See `Place`."""
         self._fs.invalidate_cache()
         root = self._root.rstrip("/") + "/"
-        return {path.removeprefix("/").removeprefix(root.removeprefix("/")) for path in self._fs.find(self._root)}
+        with reaching(self._address):
+            found = self._fs.find(self._root)
+        return {path.removeprefix("/").removeprefix(root.removeprefix("/")) for path in found}
 
     def read(self, name: str) -> bytes:
         """See `Place`."""
-        content: bytes = self._fs.cat_file(f"{self._root}/{name}")
+        with reaching(f"{self._address}/{name}", but=FileNotFoundError):
+            content: bytes = self._fs.cat_file(f"{self._root}/{name}")
         return content
 
     @contextmanager
@@ -100,13 +105,15 @@ class RemotePlace:
             with disk.writing(path, "Set TMPDIR to a directory that has space."):
                 yield path
             target = f"{self._root}/{name}"
-            self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
-            self._fs.put_file(str(path), target)
+            with reaching(f"{self._address}/{name}"):
+                self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
+                self._fs.put_file(str(path), target)
 
     def remove(self, name: str) -> None:
         """See `Place`."""
-        if self._fs.exists(f"{self._root}/{name}"):
-            self._fs.rm_file(f"{self._root}/{name}")
+        with reaching(f"{self._address}/{name}"):
+            if self._fs.exists(f"{self._root}/{name}"):
+                self._fs.rm_file(f"{self._root}/{name}")
 
     def lock(self) -> AbstractContextManager[None]:
         """See `Place`."""
@@ -128,3 +135,22 @@ def filesystem(address: str) -> tuple[Any, str]:
         raise EmbeddingError(
             f"{address}: {error} (addresses take the extra embed, and those of a store its package)."
         ) from None
+
+
+@contextmanager
+def reaching(address: str, but: type[Exception] = ElmoError) -> Iterator[None]:
+    """Turn whatever a store's client raises, which has errors of its own, into one that names the address.
+
+    Args:
+        address: What is read or written.
+        but: An error that passes as it is, as our own do.
+
+    Raises:
+        DiskError: In the place of another one.
+    """
+    try:
+        yield
+    except (ElmoError, but):
+        raise
+    except Exception as error:
+        raise disk.DiskError(f"{address}: {error or type(error).__name__}") from error

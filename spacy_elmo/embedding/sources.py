@@ -6,6 +6,7 @@ A line that cannot be read becomes a reject, and so does all that follows a faul
 import codecs
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,6 +19,7 @@ from ..corpus.errors import CorpusError
 from ..corpus.formats import SEPARATOR, read_documents
 from .documents import MAX_CHARACTERS, Document, Reject, Text, of_sentences, of_words, spans
 from .inputs import InputFile, kind
+from .places import is_remote, reaching
 from .settings import Settings
 from .tokenizer import of_doc
 
@@ -51,7 +53,7 @@ def _documents(file: InputFile, settings: Settings, count: Callable[[int], None]
         if what == "parquet":
             yield from _parquet(file, stream, settings, count)
             return
-        chunks = decompressed(_chunks(stream, count), Path(file.name))
+        chunks = decompressed(_chunks(file, stream, count), Path(file.name))
         try:
             if what == "spacy":
                 yield from _docs(file.name, b"".join(chunks))
@@ -64,8 +66,12 @@ def _documents(file: InputFile, settings: Settings, count: Callable[[int], None]
             yield Reject(file.name, f"not read from here on: {error}")
 
 
-def _chunks(stream: IO[bytes], count: Callable[[int], None]) -> Iterator[bytes]:
-    while chunk := stream.read(CHUNK_BYTES):
+def _chunks(file: InputFile, stream: IO[bytes], count: Callable[[int], None]) -> Iterator[bytes]:
+    while True:
+        with reaching(file.address) if is_remote(file.address) else nullcontext():
+            chunk = stream.read(CHUNK_BYTES)
+        if not chunk:
+            return
         count(len(chunk))
         yield chunk
 

@@ -1,5 +1,6 @@
 """Small jobs: texts, a tiny model, and what came out."""
 
+import os
 import time
 from collections.abc import Iterable
 from multiprocessing import get_context
@@ -47,14 +48,16 @@ def numbered(n: int) -> list[str]:
     return [f"Line {i} has the words {' '.join(f'w{j * i % 37}' for j in range(i % 9))}. It ends." for i in range(n)]
 
 
-def start_and_kill(n_parts: int, seconds: float, inputs: Path, output: Path, source: str) -> int:
+def start_and_kill(
+    n_parts: int, seconds: float, inputs: Path | str, output: Path | str, source: str, **environment: str
+) -> int:
     """A job in a process of its own, killed so long after it began with so many parts; 0 for when it was started.
 
     Returns:
         Its exit code.
     """
     begun = _server.Semaphore(0)
-    process = _server.Process(target=_tell_and_run, args=(begun, inputs, output, source))
+    process = _server.Process(target=_tell_and_run, args=(begun, inputs, output, source, environment))
     process.start()
     for _ in range(n_parts):
         while process.is_alive() and not begun.acquire(timeout=1):
@@ -66,7 +69,10 @@ def start_and_kill(n_parts: int, seconds: float, inputs: Path, output: Path, sou
     return process.exitcode
 
 
-def _tell_and_run(begun: Semaphore, inputs: Path, output: Path, source: str) -> None:
+def _tell_and_run(
+    begun: Semaphore, inputs: Path | str, output: Path | str, source: str, environment: dict[str, str]
+) -> None:
+    os.environ.update(environment)
     write_part = Worker._write
 
     def told(self: Worker, part: Part, windows: Iterable[Window]) -> Record:
