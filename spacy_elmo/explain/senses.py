@@ -122,7 +122,8 @@ def _two_dimensions(layer: Array, method: Method) -> tuple[npt.NDArray[Any], flo
             from umap import UMAP
         except ImportError:
             raise MissingExtraError("umap-learn", "umap") from None
-        points = UMAP(n_neighbors=min(15, len(layer) - 1), metric="cosine", random_state=SEED).fit_transform(layer)
+        n_neighbors = min(15, len(layer) - 1)
+        points = UMAP(n_neighbors, metric="cosine", random_state=SEED, n_jobs=1).fit_transform(layer)
         return points - points.mean(axis=0), float("nan")
     try:
         from sklearn.decomposition import PCA

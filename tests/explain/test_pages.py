@@ -178,6 +178,51 @@ def test_the_slider_moves_the_points_to_one(pages: dict[str, Path], chromium: Br
     assert len(set(chromium.run(POSITIONS))) == 1
 
 
+def test_a_point_under_the_pointer_says_its_sentence(pages: dict[str, Path], chromium: Browser) -> None:
+    chromium.open(pages["senses"])
+    said = "document.querySelector('.said').textContent"
+    assert chromium.run(said) == ""
+    # The last is drawn over all others.
+    box = chromium.run("[...document.querySelectorAll('.plot .mark-symbol path')][6].getBoundingClientRect().toJSON()")
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    chromium.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+    assert chromium.run(said) == "no match lights it"
+    assert chromium.run("[...document.querySelectorAll('.lit')].map(line => +line.dataset.id)") == [6]
+    chromium.call("Input.dispatchMouseEvent", type="mouseMoved", x=1, y=1)
+    assert chromium.run(said) == ""
+
+
+def test_a_focused_sentence_is_said_and_its_point_grows(pages: dict[str, Path], chromium: Browser) -> None:
+    size = "[...document.querySelectorAll('.plot .mark-symbol path')].map(p => p.getBoundingClientRect().width)"
+    chromium.open(pages["senses"])
+    chromium.run("document.querySelectorAll('.line')[3].focus()")
+    assert chromium.run("document.querySelector('.said').textContent") == "strike a match now"
+    chromium.run("new Promise(done => setTimeout(done, 100))")
+    sizes = chromium.run(size)
+    assert sizes[3] > 1.3 * max(sizes[:3] + sizes[4:])
+
+
+TAB = 9
+
+
+def test_all_that_can_be_done_is_reached_by_the_tab_key(pages: dict[str, Path], chromium: Browser) -> None:
+    """In the order of the page, and one sees where one is."""
+    focusable = "[...document.querySelectorAll('button:not([hidden]), input, a[href]')].filter(e => e.offsetParent)"
+    here = "(e => [{}.indexOf(e), getComputedStyle(e).outlineStyle])(document.activeElement)"
+    for name in MAKERS:
+        chromium.open(pages[name])
+        # One of a row of radio buttons is in the order; arrows reach the others.
+        n = chromium.run(f"{focusable}.filter(e => e.type !== 'radio' || e.checked).length")
+        reached = []
+        for _ in range(n):
+            chromium.press("Tab", TAB)
+            reached.append(chromium.run(here.replace("{}", focusable)))
+        assert len({i for i, _ in reached}) == n, name
+        assert -1 not in [i for i, _ in reached]
+        assert [i for i, _ in reached] == sorted(i for i, _ in reached)
+        assert name == "similarity" or all(outline != "none" for _, outline in reached), name
+
+
 def test_a_sentence_chosen_by_key_brings_its_nearest(
     pages: dict[str, Path], chromium: Browser, tiny_bilm: BiLM
 ) -> None:

@@ -1,11 +1,14 @@
 """The occurrences of a word as points."""
 
+import sys
+
 import numpy as np
 import pytest
 
 from spacy_elmo import BiLM
 from spacy_elmo.explain import ExplainError, Occurrence, find_senses
-from spacy_elmo.explain.senses import _clusters, _rotation
+from spacy_elmo.explain.errors import MissingExtraError
+from spacy_elmo.explain.senses import _clusters, _rotation, _two_dimensions
 from tests.explain.conftest import occurrences
 
 
@@ -66,3 +69,21 @@ def test_clusters_are_as_many_as_there_are() -> None:
 def test_too_few_occurrences_are_told(tiny_bilm: BiLM, n: int, told: str) -> None:
     with pytest.raises(ExplainError, match=told):
         find_senses(tiny_bilm, "match", [Occurrence(("a", "match"), 1)] * n)
+
+
+def test_umap_keeps_together_what_is_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")  # compiling would take longer than these few points
+    pytest.importorskip("umap", reason="needs umap-learn, of the extra 'umap'")
+    near = np.random.default_rng(0).normal(scale=0.05, size=(12, 8))
+    points, share = _two_dimensions((np.repeat(np.eye(2, 8), 6, axis=0) + near).astype("float32"), "umap")
+    assert np.isnan(share)
+    assert abs(points.mean()) < 1e-3
+    one, other = points[:6], points[6:]
+    apart = np.linalg.norm(one.mean(axis=0) - other.mean(axis=0))
+    assert max(np.ptp(group, axis=0).max() for group in (one, other)) < apart / 3
+
+
+def test_umap_that_is_not_there_is_told(tiny_bilm: BiLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "umap", None)
+    with pytest.raises(MissingExtraError, match=r"umap-learn.*pip install 'spacy-elmo\[umap\]'"):
+        find_senses(tiny_bilm, "match", occurrences(), method="umap")

@@ -1,10 +1,12 @@
 """The page of what a model takes for granted about who does which work."""
 
+from html import escape
 from typing import Any
 
 from ..bias import TEMPLATES, Bias
 from . import charts
 from .shell import Page
+from .words import joined
 
 
 def bias_page(bias: Bias) -> Page:
@@ -46,7 +48,8 @@ def bias_page(bias: Bias) -> Page:
         f"Intervals are 95% by Student’s t over {len(TEMPLATES)} sentences, so they are wide: what lies apart by less "
         "is not told apart."
     )
-    templates = "".join(f"<li>{template.format(occupation='…', pronoun='he/she')}</li>" for template in TEMPLATES)
+    sentences = (template.format(occupation="…", pronoun="he/she").split() for template in TEMPLATES)
+    templates = "".join(f"<li>{escape(joined(words))}</li>" for words in sentences)
     body = f"""<figure>{charts.figure(make, words)}</figure><p class="note">{told}</p>
 <h2>The sentences</h2><ul class="text">{templates}</ul>"""
     return Page("Bias", "Who does which work", lead, body, {"Occupations": str(len(ordered))})

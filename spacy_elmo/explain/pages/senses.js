@@ -3,6 +3,7 @@
   const plot = document.querySelector(".plot"), list = document.querySelector(".lines");
   const slider = document.querySelector("#layer"), shown = document.querySelector("output");
   const note = document.querySelector(".explained"), head = document.querySelector(".lines-head p");
+  const said = document.querySelector(".said");
   const clear = document.querySelector(".clear"), play = document.querySelector(".play");
   const lines = [...list.querySelectorAll(".line")];
   const still = matchMedia("(prefers-reduced-motion: reduce)");
@@ -12,7 +13,12 @@
 
   const set = (name, value) => view.signal(name, value).runAsync();
   const light = (id) => {
-    lines.forEach((line) => line.classList.toggle("lit", +line.dataset.id === id));
+    said.textContent = "";
+    lines.forEach((line) => {
+      const lit = +line.dataset.id === id;
+      line.classList.toggle("lit", lit);
+      if (lit) said.append(...line.querySelector(".text").cloneNode(true).childNodes);
+    });
     set("focused", id);
   };
 

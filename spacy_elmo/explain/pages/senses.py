@@ -41,7 +41,10 @@ def senses_page(senses: Senses) -> Page:
         "margin": MARGIN,
     }
     told = senses.labelled_by.rpartition(".")[2].strip("_")
-    meant = "the cluster that a point falls into there" if senses.labelled_by == "cluster" else f"its {escape(told)}"
+    meant = f"its {escape(told)}"
+    if senses.labelled_by == "cluster":
+        # As `python -m experiments.clusters` measured.
+        meant = "the cluster that a point falls into there, which may come from its grammar as well as from its meaning"
     lead = (
         f"The word stands in <b>{n} sentences</b>, one point each. In layer 0 the model sees it alone, so one form "
         f"is one point. In layer {top} it has read the sentence to both sides, and what means the same lies together. "
@@ -53,6 +56,7 @@ def senses_page(senses: Senses) -> Page:
 <figure class="map panel">
 {_key(names)}
 <div class="plot" role="img" aria-label="A map of the occurrences; their sentences are in the list"></div>
+<p class="text said controls" aria-hidden="true"></p>
 <div class="layers controls">
 <div class="row"><label for="layer"><output for="layer">Layer {top}</output></label>
 <button class="button play" type="button">Play from layer 0</button></div>
