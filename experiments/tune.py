@@ -20,23 +20,14 @@ import time
 from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-import spacy
-from spacy.language import Language
-from spacy.training import Corpus
-from spacy.training.initialize import init_nlp
-from spacy.training.loop import train
 from spacy.util import load_config
 from thinc.api import Config
 
-from spacy_elmo.layers.cache import LayerCache
-from spacy_elmo.layers.encoder import bilm_shim
-from spacy_elmo.pipeline.component import Elmo
-
 from . import report
 from .datasets import read_docs, split, write_docs
+from .training import SharedLayers, train_and_score
 
 # In a run, at equal distances.
 N_EVALUATIONS = 2
@@ -55,21 +46,6 @@ FACTORS: dict[str, tuple[Settings, ...]] = {
     "encoder": tuple({"encode.width": width, "encode.depth": depth} for width, depth in ((96, 4), (128, 2), (128, 1))),
     "output": ({"listen.output": "mix"}, {"listen.output": "concat"}, {"listen.layer_norm": True}),
 }
-
-
-class SharedLayers:
-    """One biLM and one cache for the ELMo components of many pipelines."""
-
-    def __init__(self, max_bytes: int = 4_000_000_000) -> None:
-        self._cache = LayerCache(max_bytes)
-        self._bilms: dict[str, Any] = {}
-
-    def give_to(self, nlp: Language) -> None:
-        for _, component in nlp.components:
-            if isinstance(component, Elmo):
-                shim = bilm_shim(component.encoder)
-                shim._model = self._bilms.setdefault(str(shim.cfg), shim.bilm)
-                component._cache = self._cache
 
 
 def places(config: Config, setting: str) -> Iterator[dict[str, Any]]:
@@ -104,33 +80,6 @@ def present(config: Config) -> dict[str, Any]:
     settings = dict.fromkeys(setting for choices in FACTORS.values() for choice in choices for setting in choice)
     found = {setting: next(places(config, setting), None) for setting in settings}
     return {setting: section[setting.partition(".")[2]] for setting, section in found.items() if section is not None}
-
-
-def train_and_score(config: Config, layers: SharedLayers, test: Path | None) -> dict[str, float]:
-    """Train, and give the best score on the dev set and, if asked for, its model's on the test set, in percent."""
-    scores: list[float] = []
-
-    def setup(nlp: Language, *streams: Any) -> tuple[Any, Any]:
-        def log(info: dict[str, Any] | None) -> None:
-            if info is not None and info["score"] is not None:
-                scores.append(100 * info["score"])
-
-        return log, lambda: None
-
-    spacy.registry.loggers.register("experiments.tune", func=lambda: setup)
-    config["training"]["logger"] = {"@loggers": "experiments.tune"}
-    nlp = init_nlp(config)
-    layers.give_to(nlp)
-    if test is None:
-        train(nlp)
-        return {"dev": max(scores)}
-    with TemporaryDirectory() as folder:
-        train(nlp, Path(folder))
-        best = spacy.load(Path(folder) / "model-best")
-    layers.give_to(best)
-    found = best.evaluate(list(Corpus(test)(best)))
-    weights = config["training"]["score_weights"]
-    return {"dev": max(scores), "test": 100 * sum(found[key] * weight for key, weight in weights.items() if weight)}
 
 
 class Search:

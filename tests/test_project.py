@@ -32,6 +32,9 @@ COMMANDS = {command["name"]: command for command in PROJECT["commands"]}
         "gallery",
         "typos",
         "components",
+        "learning_curve",
+        "together",
+        "domain",
     ],
 )
 def test_workflow_is_whole(workflow: str) -> None:
