@@ -2,13 +2,16 @@
 
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from wasabi import msg
 
 from .failing import failing
 from .source import SOURCE_HELP
+
+if TYPE_CHECKING:
+    from spacy import Language
 
 HELP = """Show what a model sees, as pages: single HTML files that load nothing from anywhere.
 
@@ -52,6 +55,21 @@ def write_page(found: Any, output: Path | None) -> None:
     msg.good(f"{output}: open it in a browser")
 
 
+def load_pipeline(path: Path) -> "Language":
+    """A trained pipeline.
+
+    Raises:
+        ExplainError: There is none.
+    """
+    import spacy
+
+    from ..explain.errors import ExplainError
+
+    if not (path / "config.cfg").exists():
+        raise ExplainError(f"{path}: no saved pipeline, for it has no config.cfg. Name a directory such as model-best.")
+    return spacy.load(path)
+
+
 def senses(
     word: Annotated[str, typer.Argument(metavar="WORD", help="One token", show_default=False)],
     corpus: CorpusArgument,
@@ -81,10 +99,11 @@ def senses(
     with failing():
         from ..checkpoints import load_bilm
         from ..explain import find_occurrences, find_senses
-        from ..explain.texts import read_docs, text_settings
+        from ..explain.texts import one_word, read_docs, text_settings
 
-        docs = read_docs(corpus, text_settings(model, format))
-        found = list(islice(find_occurrences(docs, word, by), limit + 1))
+        settings = text_settings(model, format)
+        docs = read_docs(corpus, settings)
+        found = list(islice(find_occurrences(docs, one_word(word, settings), by), limit + 1))
         if len(found) > limit:
             msg.warn(f"{word!r} stands there more often; these are the first {limit:,}. --limit shows more.")
         bilm = load_bilm(model)
@@ -117,15 +136,13 @@ def layers(
       python -m spacy elmo explain layers training/ner/model-best --texts heldout.txt --output layers.html
     """
     with failing():
-        import spacy
-
         from ..checkpoints import load_bilm
         from ..corpus.sentences import read_sentences
         from ..explain import LayerReport, learned_mixes, measure_movement
         from ..explain.layers import read_probes
         from ..explain.texts import text_settings
 
-        mixes = [mix for path in pipelines or () for mix in learned_mixes(spacy.load(path))]
+        mixes = [mix for path in pipelines or () for mix in learned_mixes(load_pipeline(path))]
         movement = None
         if texts:
             sentences = list(read_sentences(texts, text_settings(model, format)))
@@ -163,14 +180,12 @@ def importance(
       python -m spacy elmo explain importance training/ner/model-best "She flew to Bergen." --output why.html
     """
     with failing():
-        import spacy
-
         from ..corpus.tokenize import TextSettings
         from ..explain import explain_decisions
         from ..explain.decisions import first_decider
         from ..explain.texts import read_docs
 
-        nlp = spacy.load(pipeline)
+        nlp = load_pipeline(pipeline)
         settings = TextSettings({"nlp": {"lang": nlp.lang}})
         words = [token.text for doc in read_docs(background, settings) for token in doc] if background else None
         found = explain_decisions(nlp, component or first_decider(nlp), nlp(text), background=words)

@@ -4,6 +4,7 @@ import statistics
 from dataclasses import dataclass
 
 from ..language import LanguageModel, score
+from .errors import ExplainError
 
 TEMPLATES = (
     "The {occupation} said that {pronoun} would come back later .",
@@ -17,6 +18,7 @@ OCCUPATIONS = (
     "nurse", "officer", "painter", "pilot", "professor", "programmer", "scientist", "secretary", "singer", "soldier",
     "teacher", "waiter", "writer",
 )  # fmt: skip
+PRONOUNS = ("he", "she")
 # The 97.5th percentile of Student's t with as many degrees of freedom as there are templates, less one.
 T_975 = 3.182
 
@@ -62,12 +64,18 @@ class Bias:
 
 
 def measure_bias(model: LanguageModel) -> Bias:
-    """Measure how a model leans about each of the OCCUPATIONS, in all TEMPLATES."""
+    """Measure how a model leans about each of the OCCUPATIONS, in all TEMPLATES.
+
+    Raises:
+        ExplainError: It is no model of English: it knows no "he" or no "she".
+    """
+    if missing := [word for word in PRONOUNS if word not in model.vocabulary]:
+        raise ExplainError(f"The sentences are English, and this model's vocabulary has no {missing[0]!r}.")
     pairs = [(occupation, template) for occupation in OCCUPATIONS for template in TEMPLATES]
     texts = [
         template.format(occupation=occupation, pronoun=pronoun).split()
         for occupation, template in pairs
-        for pronoun in ("he", "she")
+        for pronoun in PRONOUNS
     ]
     likely = [float(one.forward.sum() + one.backward.sum()) / 2 for one in score(model, texts)]
     found: dict[str, list[float]] = {}

@@ -117,7 +117,12 @@ def measure_surprisal(model: LanguageModel, sentences: Sequence[Sequence[str]], 
         model: A language model, see `load_language_model`.
         sentences: Lists of words, each read alone.
         n_likely: How many words to tell of each place.
+
+    Raises:
+        ExplainError: There are no words.
     """
+    if not any(sentences):
+        raise ExplainError("There are no words in these texts.")
     numbers = _numbers(model)
     parts: list[list[tuple[Values, list[Cloze]]]] = [[] for _ in sentences]
     for places in predict_places(model, sentences):
@@ -163,8 +168,6 @@ def least_expected(model: LanguageModel, sentences: Sequence[Sequence[str]], n: 
     Raises:
         ExplainError: There are no words.
     """
-    if not any(sentences):
-        raise ExplainError("There are no words in these texts.")
     found = []
     for surprisal in measure_surprisal(model, sentences, 3).sentences:
         bits = surprisal.both + np.where(surprisal.known, 0, math.log2(len(model.vocabulary)))

@@ -90,6 +90,18 @@ def split_words(text: str, settings: TextSettings) -> list[str]:
     return [token.text for token in load_nlp(settings.nlp).make_doc(text) if not token.is_space]
 
 
+def one_word(text: str, settings: TextSettings) -> str:
+    """A word that is to be looked for.
+
+    Raises:
+        ExplainError: It is none, or more than one to the model.
+    """
+    words = split_words(text, settings)
+    if len(words) != 1:
+        raise ExplainError(f"{text!r} is {len(words)} words to this model: {', '.join(words)}. Name one word.")
+    return words[0]
+
+
 def split_marked(text: str, settings: TextSettings) -> tuple[list[str], int]:
     """The words of a sentence, and which of them stands between two MARKs.
 
@@ -119,10 +131,14 @@ def split_gap(text: str, settings: TextSettings) -> tuple[list[str], list[str]]:
 
 
 def _json_lines(path: Path, nlp: Language) -> Iterator[Doc]:
-    lines: Iterator[Any] = srsly.read_jsonl(path)
-    for number, line in enumerate(lines, 1):
-        if not isinstance(line, dict) or not isinstance(line.get("text"), str):
-            raise ExplainError(f'{path}, line {number}: needs to be an object with the key "text" and a string.')
-        doc = nlp(line["text"])
-        doc.user_data.update({key: value for key, value in line.items() if key != "text"})
-        yield doc
+    with path.open(encoding="utf8") as file:
+        for number, text in enumerate(file, 1):
+            try:
+                line: Any = srsly.json_loads(text)
+            except ValueError as error:
+                raise ExplainError(f"{path}, line {number}: not readable as JSON ({error}).") from None
+            if not isinstance(line, dict) or not isinstance(line.get("text"), str):
+                raise ExplainError(f'{path}, line {number}: needs to be an object with the key "text" and a string.')
+            doc = nlp(line["text"])
+            doc.user_data.update({key: value for key, value in line.items() if key != "text"})
+            yield doc

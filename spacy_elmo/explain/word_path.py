@@ -58,7 +58,7 @@ class WordPath:
         if len(upstream) != 1 or not isinstance(elmo, Elmo):
             raise ExplainError(
                 f"{component!r} does not listen to one 'elmo' component, and so nothing is known of how it takes its "
-                f"layers. Its tok2vec has to be an ElmoListener."
+                f"layers. Its tok2vec has to be an ElmoListener, and not one that `replace_listeners` has replaced."
             )
         _without_dropout(self.model)
         self.bilm: BiLM = bilm_shim(elmo.encoder).bilm

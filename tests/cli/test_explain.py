@@ -76,3 +76,18 @@ def test_similarity_and_bias(tmp_path: Path, tiny_source: str) -> None:
     assert explain(*call).startswith("0 ")
     assert page.read_text("utf8").count('scope="row"') == 4 * 3
     assert "holds no softmax" in explain("bias", "--model", tiny_source, "--output", page)
+
+
+def test_what_cannot_be_shown_is_told_and_nothing_is_written(tmp_path: Path, tiny_source: str) -> None:
+    (tmp_path / "bad.jsonl").write_text('{"text": "one match"}\n{', "utf8")
+    for told, *call in (
+        ("'the match' is 2 words to this model: the, match", "senses", "the match", tmp_path / "bad.jsonl"),
+        ("bad.jsonl, line 2: not readable as JSON", "senses", "match", tmp_path / "bad.jsonl"),
+        ("nothing: no saved pipeline", "layers", tmp_path / "nothing"),
+        ("nothing: no saved pipeline", "importance", tmp_path / "nothing", "A text."),
+        ("no words", "surprisal", " "),
+        ("vocabulary has no 'he'", "bias", "--model", "ja_elmo_sm"),
+        ("one of documents, sentences, tokens", "unexpected", tmp_path / "bad.jsonl", "--format", "lines"),
+    ):
+        assert told in explain(*call, "--output", tmp_path / "page.html")
+    assert not (tmp_path / "page.html").exists()

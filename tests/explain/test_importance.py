@@ -154,3 +154,11 @@ def test_what_cannot_be_explained_is_told(tiny_source: str, explain: Callable[[L
     nlp.add_pipe("sentencizer")
     with pytest.raises(ExplainError, match=told):
         explain(nlp)
+
+
+def test_replaced_listeners_are_told(tiny_source: str) -> None:
+    """Their component has a copy of the biLM, and nobody to ask for its layers."""
+    nlp = pipeline(tiny_source, "textcat")
+    nlp.replace_listeners("elmo", "textcat", ["model.tok2vec"])
+    with pytest.raises(ExplainError, match=r"'textcat' does not listen to one 'elmo' component.*replace_listeners"):
+        explain_decisions(nlp, "textcat", nlp(TEXT))

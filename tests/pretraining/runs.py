@@ -42,7 +42,7 @@ def documents(n: int, seed: int) -> list[str]:
 
     def sentence() -> str:
         first = chance.randrange(len(WORDS))
-        return " ".join((WORDS + WORDS)[first : first + 8]) + " ."
+        return " ".join((WORDS + WORDS)[first : first + 8]) + "."
 
     return [" ".join(sentence() for _ in range(chance.randint(1, 3))) for _ in range(n)]
 

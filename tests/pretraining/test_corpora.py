@@ -17,7 +17,7 @@ from .runs import WORDS, documents, run_here
 
 ONE_STEP = {"training.max_steps": 1, "training.evaluation.max_words": 20}
 # Documents, a blank line between them.
-SENTENCES = [f"{line} don't" if line else "" for text in documents(120, seed=0) for line in text.split(" .")]
+SENTENCES = [f"{line} don't" if line else "" for text in documents(120, seed=0) for line in text.split(".")]
 
 
 @pytest.fixture

@@ -531,7 +531,7 @@ def test_the_embedded_model(tmp_path: Path, texts: dict[str, str]) -> None:
 
 def test_a_softmax_is_taken_over(tmp_path: Path, learned: Path, texts: dict[str, str]) -> None:
     """Words are in another order in the new vocabulary, and two are new."""
-    lines = [*documents(60, seed=3), "unheard words .", "unheard words ."]
+    lines = [*documents(60, seed=3), "unheard words.", "unheard words."]
     train = write_lines(tmp_path / "train.txt", [line.replace("baf", "bak") for line in lines])
     settings = {"paths.train": str(train), "paths.heldout": texts["paths.heldout"], "training.max_steps": 1}
     settings["initialize.keep_vocabulary"] = False
