@@ -22,6 +22,7 @@ TRANSFORMER: Settings = {
         "get_spans": {"@span_getters": "spacy-transformers.strided_spans.v1", "window": 128, "stride": 96},
     },
 }
+LOAD_TRANSFORMER: Settings = {"@callbacks": "spacy-elmo.load_transformer.v1"}
 TEXT_CATEGORIES = {"textcat", "textcat_multilabel"}
 
 
@@ -111,10 +112,14 @@ class Recipe:
                 "frozen_components": frozen,
                 "annotating_components": annotating,
                 "batcher": choices.BATCHER,
-                "optimizer": choices.BASELINE_OPTIMIZER if self.baseline else choices.OPTIMIZER,
+                "optimizer": self._optimizer(),
                 "before_update": None if self.frozen or self.baseline else choices.UNFREEZING,
             },
-            "initialize": {"vectors": "${paths.vectors}", "components": self._initialized()},
+            "initialize": {
+                "vectors": "${paths.vectors}",
+                **({"before_init": LOAD_TRANSFORMER} if frozen else {}),
+                "components": self._initialized(),
+            },
         }
 
     def _components(self) -> dict[str, Settings]:
@@ -164,6 +169,12 @@ class Recipe:
             return {"@architectures": "spacy.Tok2VecListener.v1", "width": width, "upstream": "tok2vec"}
         beside = {"vectors": self.vectors is not None, "transformer": self.transformer is not None}
         return tok2vec(name, self.reading(name), self.encoder, at_output=self.at_output, **beside)
+
+    def _optimizer(self) -> Settings:
+        if self.baseline:
+            return choices.BASELINE_OPTIMIZER
+        usual: float = choices.OPTIMIZER["learn_rate"]
+        return {**choices.OPTIMIZER, "learn_rate": min(choices.LEARN_RATES.get(name, usual) for name in self.readers)}
 
     def _paths(self) -> Settings:
         return {"kb": "kb"} if "entity_linker" in self.pipeline else {}

@@ -19,6 +19,7 @@ from spacy_elmo.layers.encoder import bilm_shim
 from spacy_elmo.layers.listener import build_elmo_listener
 from spacy_elmo.layers.span_means import SpanMeans
 from spacy_elmo.pipeline import make_elmo
+from spacy_elmo.pipeline.frozen import LoadTransformer
 from spacy_elmo.pipeline.unfreezing import GradualUnfreezing
 
 from .helpers import (
@@ -112,7 +113,10 @@ def test_all_entry_points_load() -> None:
             "spacy-elmo.SpanMeans.v1": SpanMeans,
         },
         "augmenters": {"spacy-elmo.typos.v1": create_typos_augmenter},
-        "callbacks": {"spacy-elmo.gradual_unfreezing.v1": GradualUnfreezing},
+        "callbacks": {
+            "spacy-elmo.gradual_unfreezing.v1": GradualUnfreezing,
+            "spacy-elmo.load_transformer.v1": LoadTransformer,
+        },
         "cli": {"elmo": elmo_cli},
     }
 

@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import spacy
 from spacy.util import load_config, load_config_from_str, load_model_from_config
 from thinc.api import Config
 from typer.testing import CliRunner
 
 from experiments.configs import command_of
 from spacy_elmo.cli import elmo_cli
+from spacy_elmo.pipeline.frozen import FrozenError, LoadTransformer
 from spacy_elmo.recipes import COMPONENTS, Recipe, RecipeError, as_text
 
 from ..conftest import REPOSITORY
@@ -193,3 +195,27 @@ def test_what_cannot_be_pooled_is_said(words: list[str], message: str) -> None:
     code, output = init_config("-", *words)
     assert code == 1
     assert message in " ".join(output.split())
+
+
+def test_a_span_finder_learns_at_a_rate_that_it_stands() -> None:
+    """And so does what is in one pipeline with it; the loss of a span finder is a sum over tokens."""
+    rates = [
+        made("-p", names)["training"]["optimizer"]["learn_rate"] for names in ("ner", "span_finder", "ner,span_finder")
+    ]
+    assert rates == [0.003, 0.001, 0.001]
+
+
+def test_a_transformer_that_is_not_trained_is_loaded_before_training() -> None:
+    pytest.importorskip("spacy_transformers", reason="takes spacy-transformers")
+    config = made("-p", "ner", "--transformer", "a/transformer")
+    assert config["training"]["frozen_components"] == ["transformer"]
+    assert config["initialize"]["before_init"] == {
+        "@callbacks": "spacy-elmo.load_transformer.v1",
+        "component": "transformer",
+    }
+    assert made("-p", "ner")["initialize"]["before_init"] is None, "nothing to load"
+
+
+def test_nothing_to_load_is_told() -> None:
+    with pytest.raises(FrozenError, match=r"no transformer 'transformer'.*\[initialize\.before_init\]"):
+        LoadTransformer()(spacy.blank("en"))

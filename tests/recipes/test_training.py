@@ -1,16 +1,21 @@
 """Every shipped training config, and one of every component, trains, saves, loads, and finds what it should."""
 
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import spacy
+import torch
 from spacy.cli.train import train
 from spacy.language import Language
 from spacy.training import Corpus
+from thinc.api import Model
 
 from spacy_elmo import load_bilm
+from spacy_elmo.explain import learned_mixes
 from spacy_elmo.layers.encoder import bilm_shim
 from spacy_elmo.pipeline import Elmo
 from spacy_elmo.recipes import COMPONENTS, Recipe, as_text
@@ -104,3 +109,63 @@ def test_a_config_of_each_other_component_does_so(
     config.write_text(as_text(recipe, str(config)), "utf8")
     kb = {"paths.kb": str(texts / "kb")} if component == "entity_linker" else {}
     assert_finds(trained(config, texts, tmp_path / "out", **kb), component, texts)
+
+
+@pytest.fixture(scope="module")
+def tiny_transformer(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A random BERT of two narrow layers, whose words are those of the texts."""
+    transformers = pytest.importorskip("transformers", reason="takes spacy-transformers")
+    pytest.importorskip("spacy_transformers", reason="takes spacy-transformers")
+    folder = tmp_path_factory.mktemp("transformer")
+    words = [*corpus.PEOPLE, *corpus.CITIES, *corpus.COLOURS, *corpus.FRUITS, "sold", "flew", "in", "to", "with"]
+    (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]), "utf8")
+    transformers.BertTokenizerFast(str(folder / "vocab.txt"), do_lower_case=False).save_pretrained(folder)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    transformers.BertModel(transformers.BertConfig(vocab_size=len(words) + 5, **sizes)).save_pretrained(folder)
+    return str(folder)
+
+
+def trained_by(recipe: Recipe, texts: Path, folder: Path) -> Language:
+    config = folder / "config.cfg"
+    config.write_text(as_text(recipe, str(config)), "utf8")
+    return trained(config, texts, folder / "out")
+
+
+def test_a_transformer_beside_elmo_is_read_and_left_as_it_is(
+    texts: Path, tmp_path: Path, tiny_source: str, tiny_transformer: str
+) -> None:
+    recipe = Recipe(pipeline=("ner",), source=tiny_source, transformer=tiny_transformer)
+    nlp = trained_by(recipe, texts, tmp_path)
+    assert nlp.pipe_names == ["elmo", "transformer", "ner"]
+    assert_finds(nlp, "ner", texts)
+    # What is in it: the weights it came with.
+    weights: Any = nlp.get_pipe("transformer")
+    original = import_module("transformers").BertModel.from_pretrained(tiny_transformer).state_dict()
+    found = weights.model.transformer.state_dict()
+    assert original.keys() == found.keys()
+    assert all(torch.equal(original[name], found[name]) for name in original)
+    # What the entities are found by: without it, other vectors.
+    tok2vec = reader_of(nlp).get_ref("tok2vec")
+    doc = nlp("Ada sold red plums in Oslo")
+    before = tok2vec.predict([doc])
+    doc._.trf_data.model_output.last_hidden_state[:] = 0
+    after = tok2vec.predict([doc])
+    assert np.abs(before - after).max() > 0.01
+
+
+def test_elmo_stands_at_the_encoder_s_output_too_with_a_mix_of_its_own(
+    texts: Path, tmp_path: Path, tiny_source: str
+) -> None:
+    nlp = trained_by(Recipe(pipeline=("ner",), source=tiny_source, at_output=True), texts, tmp_path)
+    assert_finds(nlp, "ner", texts)
+    at_input, at_output = learned_mixes(nlp)
+    n_layers = len(at_input.weights)
+    for mix in (at_input, at_output):
+        assert np.abs(mix.weights - 1 / n_layers).max() > 1e-4, "has learned"
+    assert not np.array_equal(at_input.weights, at_output.weights)
+
+
+def reader_of(nlp: Language) -> Model[Any, Any]:
+    """The model of the last component."""
+    component: Any = nlp.get_pipe(nlp.pipe_names[-1])
+    return cast(Model[Any, Any], component.model)

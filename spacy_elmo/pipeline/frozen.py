@@ -1,0 +1,46 @@
+"""A transformer that stands beside ELMo and is not trained."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from spacy import Language
+
+from ..errors import ElmoError
+
+
+class FrozenError(ElmoError, ValueError):
+    """What is to be loaded is not there."""
+
+
+@dataclass(frozen=True)
+class LoadTransformer:
+    """The callback "spacy-elmo.load_transformer.v1", for `before_init` in [initialize].
+
+    Before a training, spaCy initializes no component that is among frozen_components: such a one, it takes it, was
+    trained before. A transformer by its name has its weights already, too, but it is its initialization that loads
+    them, and tells the layers that listen to it how wide it is.
+
+    Args:
+        component: the transformer component's name.
+    """
+
+    component: str = "transformer"
+
+    def __call__(self, nlp: Language) -> None:
+        """Load it.
+
+        Args:
+            nlp: The pipeline that is about to be trained.
+
+        Raises:
+            FrozenError: There is no component of this name that others listen to.
+        """
+        transformer: Any = nlp.get_pipe(self.component) if self.component in nlp.component_names else None
+        if not hasattr(transformer, "find_listeners"):
+            raise FrozenError(
+                f"spacy-elmo.load_transformer.v1 found no transformer '{self.component}'. Name one in "
+                f"[initialize.before_init]."
+            )
+        transformer.initialize(lambda: [])
+        for _, reader in nlp.components:
+            transformer.find_listeners(reader)
