@@ -18,6 +18,7 @@ from spacy_elmo import load_language_model
 from spacy_elmo.explain import (
     LayerReport,
     Occurrence,
+    UnexpectedWords,
     compare,
     explain_decisions,
     fill_gap,
@@ -62,7 +63,8 @@ def found(probes: Path) -> dict[str, tuple[str, Any]]:
     texts = [doc.text for doc in read_docs(Path("corpus/demo/test.spacy"))]
     pos = [sentence.words for sentence in read_conllu(PROBES / "pos.conllu")]
     mixes = (*learned_mixes(ner), *learned_mixes(textcat))
-    changed, _ = with_errors([words.split() for words in sentences()], model.vocabulary, 0.03)
+    changed, is_error = with_errors([words.split() for words in sentences()], model.vocabulary, 0.03)
+    unexpected = least_expected(model, changed, 40)
     background = [token.text for text in texts for token in ner.make_doc(text)]
     compared = compare(model.bilm, PAIR[0].split(), PAIR[1].split(), WordFrequencies.of_vocabulary(model.vocabulary))
     with_entities = next(doc for doc in ner.pipe(texts) if len(doc.ents) > 1)
@@ -85,7 +87,11 @@ def found(probes: Path) -> dict[str, tuple[str, Any]]:
         ),
         "surprisal": ("How expected each word is", measure_surprisal(model, [text.split() for text in STORY])),
         "cloze": ("What stands in a gap", fill_gap(model, ["He", "struck", "a"], ["and", "lit", "the", "candle", "."])),
-        "unexpected": ("Errors, by what is least expected", least_expected(model, changed, 40)),
+        "unexpected": (
+            f"Errors that were put in, by what is least expected: {n_errors(unexpected, changed, is_error)} of the "
+            f"first {len(unexpected.found)}",
+            unexpected,
+        ),
         "similarity": ("Two sentences, word by word", compared),
         "bias": ("Who does which work", measure_bias(model)),
     }
@@ -94,6 +100,13 @@ def found(probes: Path) -> dict[str, tuple[str, Any]]:
 def sentences() -> list[str]:
     """Of the probes, in which errors are put."""
     return [json.loads(line)["text"] for line in (PROBES / "senses.jsonl").read_text("utf8").splitlines()]
+
+
+def n_errors(unexpected: UnexpectedWords, changed: list[list[str]], is_error: list[bool]) -> int:
+    """How many of the words that were found are errors."""
+    places = [(tuple(words), i) for words in changed for i in range(len(words))]
+    errors = {place for place, wrong in zip(places, is_error, strict=True) if wrong}
+    return sum((one.occurrence.words, one.occurrence.position) in errors for one in unexpected.found)
 
 
 def index(pages: dict[str, tuple[str, Any]]) -> str:
