@@ -46,6 +46,6 @@ def test_the_command_measures_every_layer_and_pooling(
     (tmp_path / "p.tsv").write_text("kind\tfirst\tsecond\trating 1\trating 2\n" + "\n".join(lines) + "\n", "utf8")
     run(similarity, "--model", tiny_source, "--pairs", tmp_path / "p.tsv", "--output", tmp_path / "found", cwd=tmp_path)
     rows = (tmp_path / "found.md").read_text("utf8").splitlines()[2:]
-    assert len(rows) == 5 * 5
+    assert len(rows) == 5 * 6
     # Words that are the same have the same vectors, also of a random model.
     assert all(float(row.split("|")[3]) > 50 for row in rows if "minus the mean" in row)
