@@ -1,14 +1,17 @@
 """Span getters for long texts: some of a Doc's sentences in place of all. What is in no span is not read.
 
-As settings of the component "elmo" and of `SpanMeans` alike, they say by the config how much of a text is read.
+As settings of the component "elmo" and of `SpanMeans` alike, they say by the config how much of a text is read. A Doc
+without sentence boundaries counts as one sentence, as everywhere: spaCy initializes components with such Docs, before
+any other component has run.
 """
 
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice
 
 from spacy.tokens import Doc, Span
+
+from .spans import sentences_or_doc
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class FirstSentences:
 
     def __call__(self, docs: Iterable[Doc]) -> list[list[Span]]:
         """The sentences of each Doc."""
-        return [list(islice(doc.sents, self.n)) for doc in docs]
+        return [sentences[: self.n] for sentences in sentences_or_doc(docs)]
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class SampledSentences:
 
     def __call__(self, docs: Iterable[Doc]) -> list[list[Span]]:
         """The sentences of each Doc."""
-        return [self._sample(list(doc.sents)) for doc in docs]
+        return [self._sample(sentences) for sentences in sentences_or_doc(docs)]
 
     def _sample(self, sentences: list[Span]) -> list[Span]:
         if len(sentences) <= self.n:

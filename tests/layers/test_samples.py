@@ -33,9 +33,11 @@ def test_a_short_text_is_read_whole() -> None:
     assert len(SampledSentences(5)([doc_of(5)])[0]) == 5
 
 
-def test_a_doc_without_sentences_raises() -> None:
-    with pytest.raises(ValueError, match="Sentence boundaries unset"):
-        FirstSentences(3)([Doc(spacy.blank("xx").vocab, words=["a", "b"])])
+@pytest.mark.parametrize("getter", [FirstSentences(3), SampledSentences(4)])
+def test_a_doc_without_boundaries_is_one_sentence(getter: FirstSentences | SampledSentences) -> None:
+    """As it is where nothing says what is read; spaCy initializes components with such Docs."""
+    doc = Doc(spacy.blank("xx").vocab, words=["a", "b"] * 9)
+    assert getter([doc]) == [[doc[:]]]
 
 
 @pytest.mark.parametrize("getter", [FirstSentences(3), SampledSentences(4, 2)])

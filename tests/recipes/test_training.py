@@ -11,6 +11,7 @@ import spacy
 import torch
 from spacy.cli.train import train
 from spacy.language import Language
+from spacy.tokens import Doc, DocBin
 from spacy.training import Corpus
 from thinc.api import Model
 
@@ -163,6 +164,29 @@ def test_elmo_stands_at_the_encoder_s_output_too_with_a_mix_of_its_own(
     for mix in (at_input, at_output):
         assert np.abs(mix.weights - 1 / n_layers).max() > 1e-4, "has learned"
     assert not np.array_equal(at_input.weights, at_output.weights)
+
+
+def test_some_sentences_of_texts_that_came_without_boundaries(tmp_path: Path, tiny_source: str) -> None:
+    """Most texts with categories are such; the config's own sentencizer sets them."""
+    for part, names in (("train", corpus.FRUITS), ("dev", corpus.CITIES)):
+        words = [[name, kind, ".", "So", "."] for name in names for kind in ("in", "to")]
+        docs = [Doc(spacy.blank("en").vocab, words=each) for each in words]
+        for doc in docs:
+            doc.cats = {"IN": float(doc[1].text == "in"), "TO": float(doc[1].text == "to")}
+        DocBin(docs=docs).to_disk(tmp_path / f"{part}.spacy")
+    recipe = Recipe(pipeline=("textcat",), source=tiny_source, pool="mean", sentences="first:1")
+    nlp = trained_by(recipe, tmp_path, tmp_path)
+    assert nlp.pipe_names == ["sentencizer", "elmo", "textcat"]
+    cats = nlp("Oslo in. So.").cats
+    assert nlp("Oslo in. To something else.").cats == cats, "no later sentence is read"
+    assert nlp("Oslo to. So.").cats != cats
+
+
+@pytest.mark.skipif(find_spec("cupy") is not None, reason="CuPy is here")
+def test_a_gpu_without_cupy_is_refused_before_anything_is_written(texts: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="CuPy is not installed"):
+        train(REPOSITORY / "configs" / "ner.cfg", tmp_path / "out", use_gpu=0)
+    assert not (tmp_path / "out" / "model-best").exists()
 
 
 def reader_of(nlp: Language) -> Model[Any, Any]:
