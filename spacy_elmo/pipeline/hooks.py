@@ -8,7 +8,6 @@ component has run, when `nlp.pipe` hands a Doc out, and by `set_hooks` for whoev
 
 import warnings
 from collections.abc import Callable, Iterator
-from functools import wraps
 from multiprocessing import parent_process
 from typing import Any
 
@@ -30,8 +29,27 @@ def make_elmo_similarity(nlp: Language, name: str) -> Callable[[Doc], Doc]:
         nlp: The pipeline.
         name: The component's name in it.
     """
-    _let_pipes_set_hooks()
+    # In the parent of several processes no component meets the Docs that come back: only this pipeline's `pipe` does.
+    nlp.pipe = HookingPipe(nlp)  # type: ignore[method-assign]
     return mark
+
+
+class HookingPipe:
+    """`nlp.pipe` of one pipeline, which sets the hooks of the Docs that it hands out.
+
+    Args:
+        nlp: The pipeline.
+    """
+
+    def __init__(self, nlp: Language) -> None:
+        self.nlp = nlp
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        """As `Language.pipe`."""
+        pipe: Any = type(self.nlp).pipe
+        for item in pipe(self.nlp, *args, **kwargs):
+            # With as_tuples it calls itself, and the Docs have been here before.
+            yield set_hooks(item) if isinstance(item, Doc) else item
 
 
 def mark(doc: Doc) -> Doc:
@@ -56,19 +74,3 @@ def set_hooks(doc: Doc) -> Doc:
         for hooks in (doc.user_hooks, doc.user_span_hooks, doc.user_token_hooks):
             hooks["similarity"] = similarity
     return doc
-
-
-def _let_pipes_set_hooks() -> None:
-    """On the Docs that `nlp.pipe` hands out, those from other processes, too."""
-    if getattr(Language.pipe, "sets_elmo_hooks", False):
-        return
-    pipe: Any = Language.pipe
-
-    @wraps(pipe)
-    def hooked(self: Language, *args: Any, **kwargs: Any) -> Iterator[Any]:
-        for item in pipe(self, *args, **kwargs):
-            # With as_tuples, Docs have come through here before.
-            yield set_hooks(item) if isinstance(item, Doc) else item
-
-    hooked.sets_elmo_hooks = True  # type: ignore[attr-defined]
-    Language.pipe = hooked  # type: ignore[method-assign]

@@ -1,5 +1,6 @@
 """spaCy's own `similarity` by ELMo's vectors, where that is asked for."""
 
+import copy
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 
 from spacy_elmo.pipeline import set_hooks
+from spacy_elmo.pipeline.hooks import HookingPipe
 
 from .helpers import blank
 
@@ -40,6 +42,24 @@ def test_similarity_is_that_of_the_elmo_vectors_where_it_is_asked_for(nlp: Langu
 def test_a_saved_pipeline_goes_on_with_it(nlp: Language, tmp_path: Path) -> None:
     nlp.to_disk(tmp_path)
     assert is_by_elmo(*spacy.load(tmp_path).pipe(TEXTS))
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda nlp: pickle.loads(pickle.dumps(nlp))], ids=["deepcopy", "pickle"]
+)
+def test_a_copied_pipeline_goes_on_with_it_by_itself(nlp: Language, copied: Callable[[Language], Language]) -> None:
+    other = copied(nlp)
+    docs = list(other.pipe(TEXTS))
+    assert is_by_elmo(*docs)
+    assert docs[0].vocab is other.vocab
+
+
+def test_other_pipelines_stay_as_they_are(nlp: Language) -> None:
+    assert isinstance(nlp.pipe, HookingPipe)
+    assert not isinstance(spacy.blank("en").pipe, HookingPipe)
+    with nlp.select_pipes(disable=["elmo_similarity"]):
+        assert not next(iter(nlp.pipe(TEXTS))).user_hooks
+    assert is_by_elmo(*nlp.pipe(TEXTS))
 
 
 def test_contexts_stay_with_their_docs(nlp: Language) -> None:
