@@ -15,6 +15,7 @@ from spacy_elmo.explain import (
     LayerReport,
     Leaning,
     Mix,
+    Movement,
     compare,
     fill_gap,
     find_senses,
@@ -23,6 +24,8 @@ from spacy_elmo.explain import (
     measure_surprisal,
     render,
 )
+from spacy_elmo.explain.pages.surprisal import FULL_BITS
+from spacy_elmo.similarity import WordFrequencies
 from tests.explain.browser import Browser
 from tests.explain.conftest import language_model, occurrences
 
@@ -60,7 +63,8 @@ def _unexpected(bilm: BiLM) -> Any:
 
 
 def _similarity(bilm: BiLM) -> Any:
-    return compare(bilm, ["the", "<i>", "match"], ["a", "match", "of", "many", "many", "words", "that", "are", "long"])
+    words = ["a", "match", "of", "many", "many", "words", "that", "are", "long"]
+    return compare(bilm, ["the", "<i>", "match"], words, WordFrequencies({"match": 0.1}))
 
 
 def _bias(bilm: BiLM) -> Any:
@@ -128,7 +132,96 @@ def test_a_chart_is_drawn_once_for_each_width_and_shown_in_one(pages: dict[str, 
     for width, name in ((360, "narrow"), (1200, "wide")):
         chromium.open(pages["layers"], width)
         assert chromium.run(shown) == [name] * 3
-    assert "1.20" in chromium.run("document.querySelector('.wide').textContent")
+
+
+# What each page says
+
+
+def texts(chromium: Browser, selector: str) -> list[str]:
+    """The texts of the elements that are shown, whatever blanks are between."""
+    found = (
+        f"[...document.querySelectorAll({selector!r})].filter(e => e.getClientRects().length).map(e => e.textContent)"
+    )
+    return [" ".join(one.split()) for one in chromium.run(found)]
+
+
+def test_layers_are_told_by_share_movement_and_probe(pages: dict[str, Path], chromium: Browser) -> None:
+    chromium.open(pages["layers"])
+    mix, moved, probes = (texts(chromium, f"section:nth-of-type({i}) .wide text") for i in (1, 2, 3))
+    assert {"ner", "20%", "50%", "30%", "\N{GREEK SMALL LETTER GAMMA} 1.20"} <= set(mix)
+    assert {"cat", "the", "saw", "dog"} <= set(moved)
+    assert {"layer 0", "layer 1", "average", "Word sense"} <= set(probes)
+    told = "document.querySelectorAll('section:nth-of-type(3) [role=img]')[0].ariaLabel"
+    assert "Part of speech, layer 0: 70.0 %" in chromium.run(told)
+
+
+def test_of_many_words_those_are_shown_that_move_most_and_least(tmp_path: Path, chromium: Browser) -> None:
+    words = tuple(f"word{i:02}" for i in range(30))
+    movement = Movement(words, (5,) * 30, np.stack([np.zeros(30), np.linspace(0.1, 0.9, 30)]), np.zeros(2))
+    page = tmp_path / "page.html"
+    page.write_text(str(render(LayerReport(movement=movement), jupyter=False)), "utf8")
+    chromium.open(page)
+    shown = [text for text in texts(chromium, ".wide text") if text.startswith("word")]
+    assert shown == [*words[:19:-1], *words[9::-1]]
+
+
+def test_two_sentences_have_the_cosines_of_their_words(
+    pages: dict[str, Path], chromium: Browser, tiny_bilm: BiLM
+) -> None:
+    found = _similarity(tiny_bilm)
+    chromium.open(pages["similarity"])
+    assert texts(chromium, ".heat th[scope=row]") == list(found.one)
+    cells = [str(round(100 * float(value))) for value in found.cosines[2].ravel()]
+    assert texts(chromium, ".heat td[style]") == cells
+    rows = [
+        [name, *(f"{value:.2f}" for value in values)]
+        for name, values in (
+            ("Mean of words", found.mean),
+            ("Largest of each dimension", found.largest),
+            ("Mean, frequent words less", found.weighted),
+        )
+    ]
+    assert texts(chromium, ".scroll:not(.heat) tbody tr") == ["".join(row) for row in rows]
+
+
+def test_a_gap_has_a_column_for_each_direction(pages: dict[str, Path], chromium: Browser, tiny_bilm: BiLM) -> None:
+    cloze = _gap(tiny_bilm).cloze
+    chromium.open(pages["gap"])
+    columns = [texts(chromium, f".columns div:nth-of-type({i}) li") for i in (1, 2, 3)]
+    assert columns == [[f"{word} {p:.1%}" for word, p in one] for one in (cloze.forward, cloze.backward, cloze.both)]
+
+
+def test_the_least_expected_words_have_their_bits(pages: dict[str, Path], chromium: Browser, tiny_bilm: BiLM) -> None:
+    words = _unexpected(tiny_bilm).found
+    chromium.open(pages["unexpected"])
+    assert texts(chromium, "td.number") == [f"{one.bits:.0f}" for one in words]
+    assert texts(chromium, "td b") == [one.occurrence.word for one in words]
+    assert texts(chromium, ".likely")[0] == ", ".join(word for word, _ in words[0].expected)
+
+
+def test_words_are_the_darker_the_less_they_were_expected(
+    pages: dict[str, Path], chromium: Browser, tiny_bilm: BiLM
+) -> None:
+    one = _surprisal(tiny_bilm).sentences[0]
+    chromium.open(pages["surprisal"])
+    styles = chromium.run("[...document.querySelectorAll('.ribbon')[0].children].map(w => w.getAttribute('style'))")
+    share = {
+        key: [f"{min(1, bits / FULL_BITS):.2f}" for bits in getattr(one, key)]
+        for key in ("both", "forward", "backward")
+    }
+    assert styles == [f"--v:{v};--f:{f};--b:{b}" for v, f, b in zip(*share.values(), strict=True)]
+
+
+def test_occupations_stand_by_their_leaning_with_intervals(pages: dict[str, Path], chromium: Browser) -> None:
+    chromium.open(pages["bias"])
+    assert [text for text in texts(chromium, ".wide text") if text in ("judge", "singer")] == ["judge", "singer"]
+    rules = (
+        "[...document.querySelectorAll('.wide .mark-rule line')].filter(l => l.getAttribute('stroke-width') === '3')"
+    )
+    lengths = chromium.run(f"{rules}.map(line => Math.abs(line.getBoundingClientRect().width))")
+    low, high = Leaning("judge", (1.0, 2.0, 0.5, 1.5)).interval
+    other_low, other_high = Leaning("singer", (-1.0, 0.5, -0.5, 0.0)).interval
+    assert lengths[0] / lengths[1] == pytest.approx((high - low) / (other_high - other_low), rel=0.1)
 
 
 def test_words_are_shaded_by_their_shares(pages: dict[str, Path], chromium: Browser) -> None:
@@ -142,6 +235,8 @@ def test_words_are_shaded_by_their_shares(pages: dict[str, Path], chromium: Brow
     shade = "getComputedStyle(document.querySelectorAll('.token')[{}]).backgroundColor"
     colours = {chromium.run(shade.format(i)) for i in range(3)}
     assert len(colours) == 3
+    # Beside it, the other method.
+    assert texts(chromium, ".method:nth-of-type(2) .tokens span")[:3] == ["Kiel+10", "<b>\N{MINUS SIGN}20", ".+50"]
 
 
 def test_a_word_chosen_by_key_shows_what_was_expected(pages: dict[str, Path], chromium: Browser) -> None:
@@ -176,6 +271,34 @@ def test_the_slider_moves_the_points_to_one(pages: dict[str, Path], chromium: Br
     assert chromium.run("document.querySelector('output').textContent") == "Layer 0"
     chromium.run("new Promise(done => setTimeout(done, 100))")
     assert len(set(chromium.run(POSITIONS))) == 1
+
+
+def test_playing_moves_from_one_point_to_the_top(pages: dict[str, Path], chromium: Browser) -> None:
+    chromium.open(pages["senses"])
+    above = chromium.run(POSITIONS)
+    for _ in range(2):
+        chromium.run("document.querySelector('#layer').focus()")
+        chromium.press("ArrowLeft", 37)
+    assert chromium.run("document.querySelector('.explained').textContent").startswith("All vectors are the same")
+    chromium.run("document.querySelector('.play').click()")
+    assert chromium.run("document.querySelector('#layer').value") == "2"
+    assert "of the variance" in chromium.run("document.querySelector('.explained').textContent")
+    chromium.run("new Promise(done => setTimeout(done, 100))")
+    assert chromium.run(POSITIONS) == above
+
+
+def test_a_point_that_is_clicked_brings_its_nearest(pages: dict[str, Path], chromium: Browser, tiny_bilm: BiLM) -> None:
+    senses = _senses(tiny_bilm)
+    chromium.open(pages["senses"])
+    box = chromium.run("[...document.querySelectorAll('.plot .mark-symbol path')][6].getBoundingClientRect().toJSON()")
+    place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    chromium.call("Input.dispatchMouseEvent", type="mouseMoved", **place)
+    for kind in ("mousePressed", "mouseReleased"):
+        chromium.call("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **place)
+    order = chromium.run("[...document.querySelectorAll('.line')].map(line => +line.dataset.id)")
+    assert order == [6, *senses.nearest(2, 6)]
+    near = texts(chromium, ".line .near")
+    assert near == ["", *(f"{senses.cosines[2, 6, j]:.2f}" for j in senses.nearest(2, 6))]
 
 
 def test_a_point_under_the_pointer_says_its_sentence(pages: dict[str, Path], chromium: Browser) -> None:
