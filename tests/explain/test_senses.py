@@ -52,6 +52,14 @@ def test_a_layer_is_turned_towards_the_one_above() -> None:
     np.testing.assert_allclose(mirrored @ _rotation(mirrored, points), points, atol=1e-12)
 
 
+def test_each_layer_is_turned_as_near_to_the_one_above_as_can_be(tiny_bilm: BiLM) -> None:
+    """Then their product is symmetric and no turn makes its trace larger (Schönemann 1966)."""
+    points = find_senses(tiny_bilm, "match", occurrences()).points.astype(float)
+    product = points[1].T @ points[2]
+    np.testing.assert_allclose(product, product.T, atol=1e-4)
+    assert (np.linalg.eigvalsh(product) > 0).all()
+
+
 def test_labels_are_the_occurrences_own_or_clusters(tiny_bilm: BiLM) -> None:
     senses = find_senses(tiny_bilm, "match", occurrences(), labelled_by="sense")
     assert senses.labels == ("red",) * 3 + ("blue",) * 4
