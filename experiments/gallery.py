@@ -141,7 +141,7 @@ def main() -> None:
     for name, chart in pictures.items():
         for scheme, colours in (("light", theme.LIGHT), ("dark", theme.DARK)):
             picture = charts.picture(chart, colours)
-            (arguments.images / f"{name}-{scheme}.svg").write_text(picture, "utf8")
+            (arguments.images / f"{name}-{scheme}.svg").write_text(f"{picture}\n", "utf8")
             (arguments.images / f"{name}-{scheme}.png").write_bytes(charts.png(picture))
 
 

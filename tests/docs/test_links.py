@@ -11,6 +11,11 @@ from .blocks import DOCS, PAGES
 
 OUTSIDE = [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")]
 
+# Paths of sources, data and configs, also in commands.
+NAMED = re.compile(
+    r"(?<![\w/.-])(?:tests|spacy_elmo|experiments|bench|configs|assets|examples)/[\w/.-]+\.(?:py|cfg|md|tsv)\b"
+)
+
 
 def anchors(path: Path) -> set[str]:
     """Those of a page's headings, as GitHub makes them; the cards are pages that include another one."""
@@ -29,6 +34,12 @@ def test_links_lead_to_files_and_headings_that_exist(path: Path) -> None:
         assert page.exists(), target
         if anchor and "reference" not in page.parts:
             assert anchor in anchors(page), target
+
+
+@pytest.mark.parametrize("path", [*PAGES.values(), *OUTSIDE[1:]], ids=lambda path: path.name)
+def test_files_of_the_repository_that_a_page_names_exist(path: Path) -> None:
+    for name in NAMED.findall(path.read_text("utf8")):
+        assert (REPOSITORY / name).exists(), name
 
 
 def test_the_list_of_jobs_has_every_page() -> None:
