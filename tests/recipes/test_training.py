@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import spacy
 import torch
+from spacy.cli.init_pipeline import init_vectors_cli
 from spacy.cli.train import train
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
@@ -84,13 +85,14 @@ def test_a_shipped_config_trains_saves_loads_and_finds(
 
 @pytest.fixture(scope="module")
 def word_vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A pipeline with word vectors for some words."""
+    """What `spacy init vectors` makes of a text file in word2vec's and fastText's format, with some of the words."""
     folder = tmp_path_factory.mktemp("word_vectors")
-    nlp = spacy.blank("en")
-    for i, word in enumerate((*corpus.PEOPLE, *corpus.COLOURS)):
-        nlp.vocab.set_vector(word, np.eye(8, dtype="float32")[i % 8])
-    nlp.to_disk(folder)
-    return folder
+    words = (*corpus.PEOPLE, *corpus.COLOURS)
+    rows = [f"{word} {' '.join(map(str, np.eye(8)[i % 8]))}" for i, word in enumerate(words)]
+    (folder / "vectors.txt").write_text("\n".join([f"{len(rows)} 8", *rows]), "utf8")
+    defaults = {"prune": -1, "truncate": 0, "mode": "default", "name": None, "verbose": False, "jsonl_loc": None}
+    init_vectors_cli("en", folder / "vectors.txt", folder / "vectors", attr="ORTH", **defaults)
+    return folder / "vectors"
 
 
 def has_the_bilm_of_its_source(nlp: Language) -> bool:
