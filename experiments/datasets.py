@@ -146,6 +146,9 @@ def split(docs: list[Doc], share: float, seed: int) -> tuple[list[Doc], list[Doc
         wanted = len(taken) + max(1, round(share * sum(map(len, groups))))
         for group in groups:
             (taken if len(taken) < wanted else left).extend(group)
+    if len(by_category) > 1:  # who reads the first ones alone is to find all categories
+        random.Random(seed).shuffle(taken)
+        random.Random(seed).shuffle(left)
     return taken, left
 
 

@@ -147,3 +147,11 @@ def test_says_which_line_is_wrong(tmp_path: Path, text: str, message: str) -> No
         read(tmp_path / "a.txt")
     with pytest.raises(SystemExit, match=r"absent: no such file"):
         read(tmp_path / "absent")
+
+
+def test_a_part_of_a_split_is_not_in_the_order_of_categories(tmp_path: Path) -> None:
+    """Who reads its first texts alone, as a limited dev set is read, finds all categories."""
+    file = tmp_path / "texts.csv"
+    file.write_text("text,category\n" + "".join(f"text {i},{'abcd'[i % 4]}\n" for i in range(80)), "utf8")
+    for part in datasets.split(list(datasets.read_csv(file)), 0.5, seed=0):
+        assert {category for doc in part[:20] for category in doc.cats} == {"a", "b", "c", "d"}
