@@ -52,8 +52,10 @@ def test_a_document_is_of_its_part_s_sentences_and_questions_on_its_topic(folder
             assert all(words[:2] == [part, topic] for words in questions)
             source = "heldout" if part == "test" else "background"
             assert all(source in words for words in sentences if words[-1] == ".")
-            assert not seen & set(map(" ".join, sentences)), "no sentence is used twice"
-            seen.update(map(" ".join, sentences))
+            read = [" ".join(words) for words in sentences if words[-1] == "."]
+            assert not seen & set(read), "no paragraph stands in two documents"
+            assert len(set(map(" ".join, questions))) == len(questions)
+            seen.update(read)
 
 
 def test_fewer_sentences_cost_less(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
