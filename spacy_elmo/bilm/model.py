@@ -177,6 +177,27 @@ class BiLM(nn.Module):
         """
         return self.engine.embed(as_words(sentences))
 
+    def embed_average(self, sentences: Sentences, layers: Sequence[int]) -> list[npt.NDArray[np.float32]]:
+        """The average of some layers, the same to the last bit as of what `embed` gives, without its memory.
+
+        Args:
+            sentences: As for `embed`.
+            layers: Numbers of layers, in ascending order.
+
+        Returns:
+            Float32 arrays (n_tokens, 2 * projection_dim).
+
+        Raises:
+            TypeError: If `sentences` are not tokenised sentences.
+            ValueError: If the layers are not some of this biLM's, in ascending order.
+        """
+        if not layers or sorted(set(layers) & set(range(self.config.n_layers + 1))) != list(layers):
+            raise ValueError(f"The layers {list(layers)} are not some of 0 to {self.config.n_layers}, in this order.")
+        sums = self.engine.embed(as_words(sentences), layers)
+        for array in sums:
+            array /= len(layers)
+        return [array[0] for array in sums]
+
     def embed_stateful(
         self, sentences: Sentences, state: BiLMState | None = None
     ) -> tuple[list[npt.NDArray[np.float32]], BiLMState]:

@@ -1,6 +1,6 @@
 """The words of Docs to the biLM's layers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any, cast
 
@@ -9,7 +9,7 @@ from thinc.api import Model
 from ..checkpoints import Source
 from .shim import BiLMShim
 from .spans import DocWords
-from .types import Array, Layers, LayersBackprop
+from .types import Array, Layers, LayersBackprop, Vectors
 
 # Words that are read at once in prediction, or one sequence where it alone has more. What was read of a long document's
 # sentences goes to its place before the next are.
@@ -44,7 +44,7 @@ def forward(
         trained, backprop_bilm = shim.begin_update(sequences)
         vectors = iter(trained)
     else:
-        vectors = _predict(shim, sequences)
+        vectors = _predict(sequences, shim.predict)
     remaining = (ops.asarray3f(array) for array in vectors)
     layers = [doc.place(ops, islice(remaining, len(doc.sequences)), n_layers, width) for doc in words]
 
@@ -55,15 +55,27 @@ def forward(
     return layers, backprop
 
 
-def _predict(shim: BiLMShim, sequences: Sequence[Sequence[str]]) -> Iterator[Array]:
-    """The layers of each sequence. At most BLOCK words are read before those who wait have taken what is there."""
+def average(model: Model[list[DocWords], Layers], words: list[DocWords], layers: Sequence[int]) -> Vectors:
+    """The average of some layers of each Doc, (n_tokens, width): as of what `forward` gives, without its memory."""
+    init(model)
+    shim, ops, width = bilm_shim(model), cast(Any, model.ops), model.get_dim("nO")
+    sequences = [sequence for doc in words for sequence in doc.sequences]
+    averages = _predict(sequences, lambda part: shim.predict_average(part, layers))
+    remaining = (ops.asarray3f(array[None]) for array in averages)
+    return [doc.place(ops, islice(remaining, len(doc.sequences)), 1, width)[0] for doc in words]
+
+
+def _predict(
+    sequences: Sequence[Sequence[str]], run: Callable[[Sequence[Sequence[str]]], list[Array]]
+) -> Iterator[Array]:
+    """What `run` makes of each sequence: of BLOCK words at most before those who wait have taken what is there."""
     start = 0
     while start < len(sequences):
         end, n_words = start, 0
         while end < len(sequences) and (end == start or n_words + len(sequences[end]) <= BLOCK):
             n_words += len(sequences[end])
             end += 1
-        vectors = shim.predict(sequences[start:end])
+        vectors = run(sequences[start:end])
         vectors.reverse()
         while vectors:
             yield vectors.pop()

@@ -131,6 +131,16 @@ def set_dims(model: Model[Layers, Vectors], n_layers: int, width: int) -> None:
         reset_mix(model)
 
 
+def averaged_layers(model: Model[Layers, Vectors]) -> tuple[int, ...] | None:
+    """Of which layers the vectors are the plain average; None where they are more than that."""
+    output, n_layers = model.attrs["output"], model.get_dim("nL")
+    if model.attrs["layer_norm"] or output in ("mix", "concat"):
+        return None
+    if output == "average":
+        return tuple(range(n_layers))
+    return (n_layers - 1 if output == "top" else output % n_layers,)
+
+
 def reset_mix(model: Model[Layers, Vectors]) -> None:
     """Set the parameters of a learned mix of known dimensions to those it begins with, the plain average."""
     if model.attrs["output"] == "mix":

@@ -60,6 +60,10 @@ class BiLMShim(Shim):
         """Layers of each sentence, NumPy arrays."""
         return self.bilm.embed(sentences)
 
+    def predict_average(self, sentences: _Sentences, layers: Sequence[int]) -> list[Array]:
+        """The average of some layers of each sentence, (n_tokens, width) NumPy arrays."""
+        return self.bilm.embed_average(sentences, layers)
+
     def begin_update(self, sentences: _Sentences) -> tuple[list[Array], Any]:
         """Layers of each sentence, and the callback that adds their gradients to the parameters' gradients."""
         tensors = self.bilm(sentences)

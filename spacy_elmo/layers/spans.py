@@ -52,12 +52,19 @@ class DocWords:
     def of(cls, doc: Doc, spans: Iterable[Span]) -> "DocWords":
         """The words of a Doc in spans, without whitespace; spans of nothing else are left out."""
         spans = list(spans)
-        tokens = [[token for token in span if not token.text.isspace()] for span in spans]
-        tokens = [span for span in tokens if span]
+        texts = [[token.text for token in span] for span in spans]
+        rows = [
+            tuple(i for i, text in enumerate(span_texts, span.start) if not text.isspace())
+            for span, span_texts in zip(spans, texts, strict=True)
+        ]
+        sequences = [
+            tuple(span_texts[i - span.start] for i in span_rows)
+            for span, span_texts, span_rows in zip(spans, texts, rows, strict=True)
+        ]
         return cls(
             len(doc),
-            tuple(tuple(token.text for token in span) for span in tokens),
-            tuple(tuple(token.i for token in span) for span in tokens),
+            tuple(filter(None, sequences)),
+            tuple(filter(None, rows)),
             tuple((span.start, span.end) for span in spans),
         )
 

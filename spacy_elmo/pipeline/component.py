@@ -18,8 +18,8 @@ from ..errors import ElmoError
 from ..layers import slot
 from ..layers.cache import LayerCache
 from ..layers.elmo_model import is_elmo_model, read
-from ..layers.encoder import bilm_shim
-from ..layers.layer_mix import reset_mix
+from ..layers.encoder import average, bilm_shim
+from ..layers.layer_mix import averaged_layers, reset_mix
 from ..layers.reading_back import all_or_nothing, check_elmo_model
 from ..layers.spans import DocWords
 from ..layers.types import Array, Layers, LayersBackprop, Vectors
@@ -116,24 +116,38 @@ class Elmo(Listened, TrainablePipe):
 
     # Prediction
 
-    def predict(self, docs: Iterable[Doc]) -> tuple[list[DocWords], Vectors, Layers]:
+    def predict(self, docs: Iterable[Doc]) -> tuple[list[DocWords], Vectors, Layers | None]:
         """Compute what `set_annotations` writes.
 
         Returns:
-            What is read of each Doc, the vectors (n_tokens, width), and the layers (n_layers + 1, n_tokens, width).
+            What is read of each Doc, the vectors (n_tokens, width), and the layers (n_layers + 1, n_tokens, width),
+            where anyone needs them: they take several times the memory of the vectors.
         """
         words = self._read(list(docs))
+        self._load()
+        averaged = averaged_layers(self.mix)
+        if averaged is not None and not self._keeps_layers and not self._is_caching(is_train=False):
+            return words, average(self.encoder, words, averaged), None
         layers = self._compute(words, is_train=False)
         return words, self.mix.predict(layers), layers
 
-    def set_annotations(self, docs: Sequence[Doc], predictions: tuple[list[DocWords], Vectors, Layers]) -> None:
+    @property
+    def _keeps_layers(self) -> bool:
+        return self.keep_layers or bool(self._elmo_listeners())
+
+    def _is_caching(self, *, is_train: bool) -> bool:
+        """Nothing is in the cache before a training begins: prediction alone has no use for it."""
+        return self.frozen and self._cache.max_bytes > 0 and (is_train or len(self._cache) > 0)
+
+    def set_annotations(self, docs: Sequence[Doc], predictions: tuple[list[DocWords], Vectors, Layers | None]) -> None:
         """Write `Doc.tensor` and what the custom attributes read."""
-        keep_layers = self.keep_layers or bool(self._elmo_listeners())
+        all_words, all_vectors, all_layers = predictions
+        kept = all_layers if all_layers is not None and self._keeps_layers else [None] * len(docs)
         # spaCy's listener wants to find the tensor on its own device; all others are better served by NumPy.
         on_device = any(map(self._may_be_for, self._tensor_readers))
         to_numpy: Callable[[Any], Array] = self.model.ops.to_numpy
         tensor: Any
-        for doc, words, vectors, layers in zip(docs, *predictions, strict=True):
+        for doc, words, vectors, layers in zip(docs, all_words, all_vectors, kept, strict=True):
             array = to_numpy(vectors)
             if array.base is not None and array.base.size > array.size:
                 array = array.copy()  # a kept Doc must not keep the vectors of its whole batch
@@ -148,7 +162,7 @@ class Elmo(Listened, TrainablePipe):
                     f"it a listener of the type spacy-elmo.ElmoListener.v1.",
                     stacklevel=2,
                 )
-            slot.write(doc, self.name, words.spans, array, layers if keep_layers else None)
+            slot.write(doc, self.name, words.spans, array, layers)
 
     def words_of(self, docs: list[Doc], listener: Model | None = None) -> list[DocWords]:
         """For a listener: what is read of docs, by this component's turn."""
@@ -173,8 +187,7 @@ class Elmo(Listened, TrainablePipe):
             to_numpy: Callable[[Any], Array] = self.model.ops.to_numpy
             return [to_numpy(array) for array in layers]
 
-        # Nothing is in the cache before a training begins: prediction alone has no use for it.
-        if not (self.frozen and self._cache.max_bytes and (is_train or len(self._cache))):
+        if not self._is_caching(is_train=is_train):
             return compute(range(len(words)))
         return self._cache.get(words, bilm_shim(self.encoder).weights_token(), compute, is_train=is_train)
 

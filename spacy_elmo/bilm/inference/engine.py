@@ -106,15 +106,21 @@ class Engine:
     def __reduce__(self) -> tuple[Any, ...]:
         return Engine, self._made_of
 
-    def embed(self, sentences: Sequence[Sequence[str]]) -> list[Layers]:
+    def embed(self, sentences: Sequence[Sequence[str]], summed: Sequence[int] | None = None) -> list[Layers]:
         """The layers of each sentence alone, whatever stands beside it, see `BiLM.embed`.
 
+        Args:
+            sentences: Lists of words.
+            summed: The layers that are added up, in ascending order: then no other memory is taken than for their
+                sum. None for all, each by itself.
+
         Returns:
-            Arrays (n_layers + 1, n_words, 2 * projection_dim).
+            Arrays (n_layers + 1, n_words, 2 * projection_dim); (1, n_words, 2 * projection_dim) of a sum.
         """
-        results = [np.zeros((self.config.n_layers + 1, 0, self.config.width), dtype=np.float32)] * len(sentences)
+        n_layers = self.config.n_layers + 1 if summed is None else 1
+        results = [np.zeros((n_layers, 0, self.config.width), dtype=np.float32)] * len(sentences)
         for batch in batches([len(sentence) for sentence in sentences]):
-            layers = self.embed_batch([sentences[i] for i in batch])
+            layers = self.embed_batch([sentences[i] for i in batch], summed)
             for i, array in zip(batch, _split(layers, [len(sentences[i]) for i in batch]), strict=True):
                 results[i] = array
         return results
@@ -138,21 +144,22 @@ class Engine:
         return self._run(types.ids, types.tokens, types.lengths, state, state.n_sequences)
 
     @_for_inference
-    def embed_batch(self, sentences: Sequence[Sequence[str]]) -> Tensor:
+    def embed_batch(self, sentences: Sequence[Sequence[str]], summed: Sequence[int] | None = None) -> Tensor:
         """The layers of some sentences as one array: for those who make something smaller of it at once.
 
         Args:
             sentences: A batch (see `batches`), each with a word or more. Each starts from the state that its boundary
                 mark leaves.
+            summed: See `embed`.
 
         Returns:
-            (n_layers + 1, n_words, 2 * projection_dim) float32, on the engine's device, one sentence after another.
+            (n_layers + 1 or 1, n_words, 2 * projection_dim) float32, on the engine's device, sentence after sentence.
         """
         types = WordTypes.of(sentences, self._encoder)
         words = types.tokens[types.tokens >= BOUNDARIES]
         lengths = [length - BOUNDARIES for length in types.lengths]
         start = self._start(len(lengths)).repeat(len(lengths))
-        layers, _ = self._run(types.ids, words, lengths, start, len(lengths))
+        layers, _ = self._run(types.ids, words, lengths, start, len(lengths), summed)
         return layers
 
     def _start(self, n_rows: int) -> BiLMState:
@@ -170,9 +177,15 @@ class Engine:
         return self._starts[rows]
 
     def _run(
-        self, ids: Ids, tokens: npt.NDArray[np.int64], lengths: Sequence[int], state: BiLMState, n_rows: int
+        self,
+        ids: Ids,
+        tokens: npt.NDArray[np.int64],
+        lengths: Sequence[int],
+        state: BiLMState,
+        n_rows: int,
+        summed: Sequence[int] | None = None,
     ) -> tuple[Tensor, BiLMState]:
-        """Layers (n_layers + 1, n_tokens, 2 * projection_dim), and the state after them.
+        """Layers (n_layers + 1, n_tokens, 2 * projection_dim), or 1 of a sum, and the state after them.
 
         Args:
             ids: The word types.
@@ -180,14 +193,15 @@ class Engine:
             lengths: The sequences' numbers of tokens.
             state: Before the first tokens.
             n_rows: For how many sequences the weights should be laid out.
+            summed: See `embed`.
         """
         packing = Packing.of(lengths)
         order = torch.from_numpy(packing.order).to(self.device)
         packed_state = state.reorder(order)
-        shape = self.config.n_layers + 1, len(tokens), self.config.width
+        shape = self.config.n_layers + 1 if summed is None else 1, len(tokens), self.config.width
         layers = torch.empty(shape, dtype=torch.float32, device=self.device)
         chunk_rows = max(1, WORKING_BYTES // (4 * 4 * self.config.cell_dim))
-        self._loop.run(self._word_vectors(ids), tokens, packing, packed_state, layers, n_rows, chunk_rows)
+        self._loop.run(self._word_vectors(ids), tokens, packing, packed_state, layers, n_rows, chunk_rows, summed)
         return layers, packed_state.reorder(torch.argsort(order))
 
     def _word_vectors(self, ids: Ids) -> Tensor:

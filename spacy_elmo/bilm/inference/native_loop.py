@@ -1,5 +1,6 @@
 """The LSTM layers by the native kernel: both directions, and where there are more threads groups of their sequences."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,7 @@ class NativeLoop:
         layers: Tensor,
         n_rows: int,
         chunk_rows: int,
+        summed: Sequence[int] | None = None,
     ) -> None:
         """See `layer_loop.LayerLoop`."""
         n_threads, n_sequences = torch.get_num_threads(), len(packing.order)
@@ -71,6 +73,8 @@ class NativeLoop:
         words, sizes = words.contiguous(), np.ascontiguousarray(packing.batch_sizes)
         assert state.hidden.is_contiguous()
         assert state.cell.is_contiguous()
+        layer_numbers = np.arange(self._config.n_layers + 1)
+        flags = None if summed is None else np.isin(layer_numbers, summed).astype(np.uint8)
         batch = Batch(
             self._config.n_layers,
             self._config.projection_dim,
@@ -85,6 +89,7 @@ class NativeLoop:
             layers.stride(1),
             min(chunk_rows, CHUNK_ROWS),
             n_groups,
+            None if flags is None else flags.ctypes.data,
         )
         orders = [np.ascontiguousarray(order) for order in packing.directions]
         types = [tokens[order] for order in orders]

@@ -30,6 +30,8 @@ struct Batch {
     int64_t output_layer_stride, output_row_stride;  // in numbers
     int64_t chunk_rows;                              // that go through all layers together
     int64_t n_groups;                                // that the sequences are dealt out to, one by one
+    // (n_layers + 1,): which layers are added up in the only one of the output; null where the output has them all.
+    const uint8_t* summed;
 };
 
 struct Direction {
@@ -38,7 +40,7 @@ struct Direction {
     const int64_t* places;  // its row in the output
     float* hidden;          // (n_layers, sizes[0], width): the state before, and then after
     float* cell;            // (n_layers, sizes[0], cell_dim)
-    float* output;          // (n_layers + 1, ..., width), strided
+    float* output;          // (n_layers + 1 or 1, ..., width), strided
 };
 
 // A linear layer of the word encoder, its weight as `Kernel::pack` lays it out.

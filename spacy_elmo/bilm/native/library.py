@@ -51,6 +51,7 @@ class Batch(Structure):
         ("output_row_stride", c_int64),
         ("chunk_rows", c_int64),
         ("n_groups", c_int64),
+        ("summed", c_void_p),
     )
 
 

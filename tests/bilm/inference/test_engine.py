@@ -56,6 +56,25 @@ def test_neither_batches_nor_chunks_matter(
     assert_same(found, wanted)
 
 
+LAYERS_AVERAGED = [(0, 1, 2), (0, 2), (1,), (2,)]
+
+
+@pytest.mark.parametrize("native", ["", "0"])
+def test_average_is_that_of_the_layers_to_the_last_bit(native: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPACY_ELMO_NATIVE", native)
+    bilm, sentences = random_bilm(), [["a", "b", "c"], [], ["d"], ["a", "longer", "one"] * 30]
+    layers = bilm.embed(sentences)
+    for numbers in LAYERS_AVERAGED:
+        for found, array in zip(bilm.embed_average(sentences, numbers), layers, strict=True):
+            np.testing.assert_array_equal(found, array[list(numbers)].mean(axis=0))
+
+
+@pytest.mark.parametrize("layers", [(), (3,), (-1,), (1, 0), (1, 1)])
+def test_average_of_what_are_no_layers_is_refused(tiny_bilm: BiLM, layers: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="are not some of 0 to 2"):
+        tiny_bilm.embed_average([["a"]], layers)
+
+
 @settings(max_examples=40, deadline=None)
 @given(sentences=some_sentences, working_bytes=byte_counts, seed=st.integers(0, 2**31))
 def test_chunks_do_not_matter_to_the_state(
