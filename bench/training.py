@@ -10,7 +10,8 @@ LSTM step by step and leave every gradient to autograd:
     plain, distinct words    the character CNN over each distinct word of a window, no further than the longest
 
 `--layer` times a layer of the embedded model's shape, forward and backward, with the native kernel and without it, in
-milliseconds of the processor. `--ranks` times whole `pretrain` commands: one rank on one core against two on two.
+milliseconds of the processor. `--ranks` times whole `pretrain` commands: one rank on one core, two on two, and two
+in float32 without the kernel.
 """
 
 import argparse
@@ -209,25 +210,33 @@ def compare_layer(rounds: int) -> None:
 
 def compare_ranks(text: Path, directory: Path, steps: int, rounds: int) -> None:
     """Whole commands in turns; the median of the log's speeds but for the first lines, which warm up."""
-    speeds: dict[int, list[float]] = {1: [], 2: []}
+    ways = [
+        ("as the config says", 1, "auto", ""),
+        ("as the config says", 2, "auto", ""),
+        ("PyTorch", 2, "float32", "0"),
+    ]
+    speeds: dict[tuple[str, int, str, str], list[float]] = {way: [] for way in ways}
     for turn in range(rounds):
-        for ranks in speeds:
-            output = directory / f"{ranks}-ranks-{turn}"
+        for way in ways:
+            name, ranks, precision, native = way
+            output = directory / f"{name}-{ranks}-{turn}"
             launcher = (
                 ["torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks), "-m"] if ranks > 1 else []
             )
             command = [sys.executable, "-m", *launcher, "spacy", "elmo", "pretrain", str(CONFIG), "-o", str(output)]
             settings = {"paths.train": text, "training.max_steps": steps, "training.log_every": 1}
             settings |= {"training.evaluation.every": 10**6, "training.negatives": NEGATIVES, "vocabulary.min_count": 1}
+            settings |= {"training.precision": precision}
             command += [word for key, value in settings.items() for word in (f"--{key}", str(value))]
-            subprocess.run(
-                command, check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, cwd=ROOT
-            )
+            environment = {**os.environ, "OMP_NUM_THREADS": "1", VARIABLE: native}
+            subprocess.run(command, check=True, capture_output=True, env=environment, cwd=ROOT)
             lines = [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
             found = [line["tokens_per_second"] for line in lines if "tokens_per_second" in line]
-            speeds[ranks].append(median(found[3:]))
-    one, two = (median(values) for values in speeds.values())
-    print(f"one rank, one core: {one:,.0f} tokens/s; two ranks, two cores: {two:,.0f} tokens/s; {two / one:.2f}x")
+            speeds[way].append(median(found[3:]))
+    base = median(speeds[ways[-1]])
+    for (name, ranks, precision, _), found in speeds.items():
+        rate = median(found)
+        print(f"{ranks} ranks, {name}, {precision}: {rate:,.0f} tokens/s, {rate / base:.2f}x")
 
 
 def main() -> None:

@@ -1,0 +1,103 @@
+"""How fast inference and training are on a busy machine, and with fewer processors than threads.
+
+    python -m bench.under_load --text FILE [--rounds 5] [--seconds 2]
+
+Each figure comes from a process of its own that computes with as many threads as the machine has cores: alone; beside
+one busy process a core; and on one core, as by `taskset`. Inference is `BiLM.embed` of the embedded model, training is
+its `forward` and the gradient of all its parameters, 32 sentences at a time. FILE has a sentence a line, words apart by
+spaces. Prints how many times as long a token takes as alone: 2 is a fair share beside as many others, and on one core
+of two. Linux alone.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import cycle
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from spacy_elmo import load_bilm
+from spacy_elmo.bilm.inference import explain, processor
+
+BATCH = 32
+KINDS = ("inference", "training")
+
+
+def measure(kind: str, text: Path, seconds: float) -> float:
+    """Tokens a second of the clock, in this process."""
+    torch.set_num_threads(os.cpu_count() or 1)
+    bilm = load_bilm("en_elmo_sm", device="cpu")
+    sentences = [line.split() for line in text.read_text("utf8").splitlines() if line.strip()]
+    batches = cycle([sentences[i : i + BATCH] for i in range(0, len(sentences), BATCH)])
+
+    def train(batch: list[list[str]]) -> None:
+        bilm.zero_grad()
+        torch.cat([layers.flatten() for layers in bilm(batch)]).square().sum().backward()
+
+    step: Callable[[list[list[str]]], object] = bilm.embed if kind == "inference" else train
+    step(next(batches))
+    n_tokens, start = 0, time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        batch = next(batches)
+        step(batch)
+        n_tokens += sum(map(len, batch))
+    return n_tokens / (time.perf_counter() - start)
+
+
+@contextmanager
+def busy(n_processes: int) -> Iterator[None]:
+    """Processes that only count, meanwhile."""
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(n_processes)]
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+
+
+def run(kind: str, text: Path, seconds: float, cores: set[int]) -> float:
+    """`measure` in a process that may use these cores."""
+    command = [sys.executable, "-W", "ignore", "-m", "bench.under_load", "--text", str(text), "--kind", kind]
+    command += ["--seconds", str(seconds)]
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    found = subprocess.run(
+        command, check=True, capture_output=True, env=environment, preexec_fn=lambda: os.sched_setaffinity(0, cores)
+    )
+    return float(found.stdout)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--text", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--kind", choices=KINDS, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    text, seconds = arguments.text.resolve(), arguments.seconds
+    if arguments.kind:
+        print(measure(arguments.kind, text, seconds))
+        return
+    cores = os.sched_getaffinity(0)
+    print(f"{processor.here().model}, {len(cores)} cores and threads; {explain('float32')}\n")
+    print("| tokens/s | alone | beside a busy process a core | on one core |\n|---|---|---|---|")
+    for kind in KINDS:
+        found: dict[str, list[float]] = {"alone": [], "busy": [], "one": []}
+        for _ in range(arguments.rounds):
+            found["alone"].append(run(kind, text, seconds, cores))
+            with busy(len(cores)):
+                found["busy"].append(run(kind, text, seconds, cores))
+            found["one"].append(run(kind, text, seconds, {min(cores)}))
+        alone, *others = (median(rates) for rates in found.values())
+        cells = (f"{rate:,.0f} ({alone / rate:.1f} times as long)" for rate in others)
+        print(f"| {kind} | {alone:,.0f} | " + " | ".join(cells) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
