@@ -41,10 +41,17 @@ def commands() -> Iterator[str]:
     from spacy_elmo.cli import elmo_cli
 
     group: Any = typer.main.get_command(elmo_cli)
-    for name, command in sorted(group.commands.items()):
+    for name, command in sorted(_all_commands(group)):
         yield f"## {name}"
         yield from _help(command.help or "")
         yield from _table("argument or option", list(_parameters(command)))
+
+
+def _all_commands(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Those of groups within it, too."""
+    for name, command in group.commands.items():
+        yield f"{prefix}{name}", command
+        yield from _all_commands(command, f"{prefix}{name} ") if hasattr(command, "commands") else ()
 
 
 def _help(text: str) -> Iterator[str]:
@@ -78,7 +85,7 @@ def registered() -> Iterator[str]:
     for group, name, function in _registered():
         key = "factory" if group == "factories" else f"@{group}"
         yield f'## {name}\n\n`{key} = "{name}"`'
-        yield from _described(function, _given_by_the_factory(name) if group == "factories" else {})
+        yield from _described(function, _given_by_the_factory(name) if group == "factories" else None)
 
 
 def _given_by_the_factory(name: str) -> dict[str, Any]:
@@ -94,13 +101,15 @@ def _registered() -> Iterator[tuple[str, str, Callable[..., Any]]]:
             yield point.group.removeprefix("spacy_"), point.name, point.load()
 
 
-def _described(function: Callable[..., Any], given: dict[str, Any]) -> Iterator[str]:
+def _described(function: Callable[..., Any], given: dict[str, Any] | None) -> Iterator[str]:
     """The docstring's text, and a table of its `Args`, each of which has to be described."""
     text, _, arguments = inspect.cleandoc(function.__doc__ or "").partition("\nArgs:\n")
     yield _escaped(text)
     arguments = re.split(r"\n(?:Returns|Raises|Yields):", arguments)[0]
     found = dict(re.findall(r"^    (\w+): (.*(?:\n     .*)*)", arguments, flags=re.MULTILINE))
-    defaults = given or {name: each.default for name, each in inspect.signature(function).parameters.items()}
+    defaults = given
+    if defaults is None:
+        defaults = {name: each.default for name, each in inspect.signature(function).parameters.items()}
     rows = [f"| `{name}` | {_setting(default)} | {_cell(found[name])} |" for name, default in defaults.items()]
     yield from _table("setting", rows)
 

@@ -265,8 +265,8 @@ def unexpected(
 
 
 def similarity(
-    one: Annotated[str, typer.Argument(metavar="SENTENCE", show_default=False)],
-    other: Annotated[str, typer.Argument(metavar="SENTENCE", show_default=False)],
+    one: Annotated[str, typer.Argument(metavar="SENTENCE", help="The rows of the map", show_default=False)],
+    other: Annotated[str, typer.Argument(metavar="SENTENCE", help="Its columns", show_default=False)],
     output: OutputOption = None,
     model: ModelOption = "en_elmo_sm",
 ) -> None:

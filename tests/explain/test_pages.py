@@ -103,6 +103,8 @@ def test_a_page_fits_is_silent_and_loads_nothing(
     assert chromium.complaints == []
     assert chromium.requests == [pages[name].as_uri()]
     assert chromium.run("document.querySelectorAll('h1').length") == 1
+    # Nor could it, whatever was in its texts.
+    assert chromium.run("fetch('data:,x').then(() => 'fetched', () => 'refused')") == "refused"
 
 
 @pytest.mark.parametrize("name", list(MAKERS))
