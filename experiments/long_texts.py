@@ -66,13 +66,11 @@ WAYS: dict[str, dict[str, Any]] = {
     "mean of 50 sampled": {"pool": "mean", "sentences": "sampled:50"},
     "attention over 50 sampled": {"pool": "attention", "sentences": "sampled:50"},
 }
-# A batch is one document.
 LIMITS = {
-    "training.max_steps": 300,
-    "training.eval_frequency": 60,
+    "training.max_steps": 120,
+    "training.eval_frequency": 40,
     "training.patience": 0,
-    "training.batcher.size.start": 500,
-    "training.batcher.size.stop": 500,
+    "training.batcher": {"@batchers": "spacy.batch_by_sequence.v1", "size": 8, "get_length": None},
 }
 
 
