@@ -39,7 +39,7 @@ def _layers(bilm: BiLM) -> Any:
     words = ["the", "cat", "saw", "the", "dog", "and", "the", "dog", "saw", "a", "cat"]
     movement = measure_movement(bilm, [words[i:] for i in range(6)])
     cell = {"value": 70.0, "low": 60.0, "high": 75.0}
-    probe = {"layers": {"0": cell, "1": cell, "average": cell}, "baseline": cell}
+    probe = {"layers": {"0": cell, "1": cell, "average": cell}, "baseline": cell | {"value": 65.0}}
     probes = {"model": "tiny", "pos": {"all": probe, "ambiguous": probe}, "senses": {"all": probe}}
     return LayerReport(mixes, movement, probes)
 
@@ -155,6 +155,12 @@ def test_layers_are_told_by_share_movement_and_probe(pages: dict[str, Path], chr
     assert {"layer 0", "layer 1", "average", "Word sense"} <= set(probes)
     told = "document.querySelectorAll('section:nth-of-type(3) [role=img]')[0].ariaLabel"
     assert "Part of speech, layer 0: 70.0 %" in chromium.run(told)
+    # The dashed line, in the first panel's axis from 20 to 100.
+    line, mark = (
+        f"document.querySelector('section:nth-of-type(3) .wide {one}').getBoundingClientRect().x"
+        for one in ("line[stroke-dasharray]", ".mark-symbol path")
+    )
+    assert 0 < chromium.run(mark) - chromium.run(line) < 18
 
 
 def test_of_many_words_those_are_shown_that_move_most_and_least(tmp_path: Path, chromium: Browser) -> None:
