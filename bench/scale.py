@@ -1,4 +1,4 @@
-"""What a large job takes: measured on one core of this machine, and from that a simulation of many workers.
+"""What a large job takes: processor time of one core of this machine, and from that a simulation of many workers.
 
     python -m bench.scale measure TEXT [--tokens 50000]     # a line of JSON at the end
     python -m bench.scale simulate MEASURED.json [--tokens 1000000000] [--megabytes-a-second 1000]
@@ -12,6 +12,7 @@ of all parts at the end. It knows no failures, no slow machines, and no latency 
 import argparse
 import heapq
 import json
+import resource
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ from typing import Any
 
 import torch
 
-from bench.embedding import MODEL, prepared, seconds
+from bench.embedding import MODEL, prepared, processor_seconds
 from spacy_elmo.embedding import Settings, embed, manifest, parts
 from spacy_elmo.embedding.documents import Text
 from spacy_elmo.embedding.inputs import find
@@ -48,7 +49,9 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     text, _, n_tokens = prepared(arguments, folder)
     settings = Settings(format="tokens", dtype="float16")
     embed([text], folder / "warm", MODEL, settings, device="cpu")
-    took = min(seconds(partial(embed, [text], folder / f"job{i}", MODEL, settings, device="cpu")) for i in range(3))
+    took = min(
+        processor_seconds(partial(embed, [text], folder / f"job{i}", MODEL, settings, device="cpu")) for i in range(3)
+    )
     measured: dict[str, Any] = {"tokens a second and core": n_tokens / took, "bytes a token": {}}
     for i, (name, (ending, choices)) in enumerate(OUTPUTS.items()):
         output = folder / f"output{i}{ending}"
@@ -56,10 +59,10 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         files = [output] if ending else list(output.glob("part-*"))
         measured["bytes a token"][name] = sum(file.stat().st_size for file in files) / n_tokens
     python = [sys.executable, "-c", START.format(model=MODEL)]
-    measured["seconds to start a worker"] = min(seconds(lambda: subprocess.run(python, check=True)) for _ in range(3))
+    measured["seconds to start a worker"] = min(_of_process(python) for _ in range(3))
     (file,) = find([str(text)])
     plain = Settings(format="sentences")
-    read = min(seconds(lambda: [len(part.items) for part in parts.cut(0, file, plain)]) for _ in range(3))
+    read = min(processor_seconds(lambda: [len(part.items) for part in parts.cut(0, file, plain)]) for _ in range(3))
     measured["tokens a second read"] = n_tokens / read
     assert all(isinstance(item, Text) for part in parts.cut(0, file, plain) for item in part.items)
     measured["tokens a part"] = n_tokens * PART_CHARACTERS / file.size
@@ -67,8 +70,16 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     manifest.begin(many, {})
     for i in range(500):
         parts.write_record(many, parts.Record(f"part-00000-{i:06}", 1, 1, 1, []))
-    measured["seconds to complete a part"] = seconds(lambda: manifest.complete(many)) / 500
+    measured["seconds to complete a part"] = processor_seconds(lambda: manifest.complete(many)) / 500
     return measured
+
+
+def _of_process(command: list[str]) -> float:
+    """Processor seconds of a process, which ends by itself."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def simulate(measured: dict[str, Any], n_workers: int, n_tokens: float, bytes_a_second: float) -> tuple[float, str]:
@@ -93,6 +104,7 @@ def simulate(measured: dict[str, Any], n_workers: int, n_tokens: float, bytes_a_
     end += n_parts * measured["seconds to complete a part"]
     lost = {
         **waited,
+        "sending": n_parts * send,
         "starting": n_workers * measured["seconds to start a worker"],
         "completing": n_workers * n_parts * measured["seconds to complete a part"],
     }
