@@ -24,6 +24,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from experiments import report
+from experiments.memory import memory, reset_peak
 
 TEXTS = Path(__file__).parent.parent / "assets" / "demo" / "train.jsonl"
 CASES = [(sentences, kept) for sentences in (False, True) for kept in (False, True)]
@@ -59,17 +60,6 @@ def measure(n_tokens: int, sentences: bool, kept: bool) -> dict[str, Any]:
         "beyond": beyond,
         "difference": difference(nlp, doc, sentences),
     }
-
-
-def memory(field: str) -> int:
-    """A line of /proc/self/status, in bytes."""
-    lines = Path("/proc/self/status").read_text("utf8").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
-
-
-def reset_peak() -> None:
-    """Have the peak of this process's memory counted from now on."""
-    Path("/proc/self/clear_refs").write_text("5", "utf8")
 
 
 def difference(nlp: Language, doc: Doc, sentences: bool) -> float:

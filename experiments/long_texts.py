@@ -31,12 +31,12 @@ from spacy.training.initialize import init_nlp
 from spacy.util import load_config_from_str
 from thinc.api import Config
 
-from bench.long_documents import memory, reset_peak
 from spacy_elmo.corpus.texts import Texts
 from spacy_elmo.recipes import Recipe, as_text
 
 from . import report
 from .datasets import read_docs, with_all_categories, write_docs
+from .memory import memory, reset_peak
 from .training import SharedLayers, made_once, with_settings
 
 CORPUS = Path("corpus/long_texts")
