@@ -98,12 +98,22 @@ class Cells(Structure):
     )
 
 
+def _path() -> Path | None:
+    places = (Path(__file__).with_name(f"_kernel{suffix}") for suffix in EXTENSION_SUFFIXES)
+    return next((place for place in places if place.exists()), None)
+
+
+def _is_stale(path: Path) -> bool:
+    """Whether its sources, which lie beside it in a checkout alone, are newer: its structures may be others then."""
+    sources = (one for pattern in ("*.cpp", "*.hpp", "*.inc") for one in path.parent.glob(pattern))
+    return any(source.stat().st_mtime > path.stat().st_mtime for source in sources)
+
+
 @cache
 def _library() -> ctypes.CDLL | None:
-    """None where the package was built without it."""
-    places = (Path(__file__).with_name(f"_kernel{suffix}") for suffix in EXTENSION_SUFFIXES)
-    path = next((place for place in places if place.exists()), None)
-    if path is None:
+    """None where the package was built without it, or before its sources changed."""
+    path = _path()
+    if path is None or _is_stale(path):
         return None
     library = ctypes.CDLL(str(path))
     signatures: dict[str, tuple[Sequence[type], type | None]] = {
@@ -203,7 +213,7 @@ def kernel_for(precision: str) -> NativeKernel | None:
     allowed, names = kernels(), [kernel.name for kernel in kernels()]
     if wanted not in ("", "1"):
         if wanted not in names:
-            known = ", ".join(dict.fromkeys(names)) or "none, since the package was built without a compiler"
+            known = ", ".join(dict.fromkeys(names)) or f"none, since {_why_none()}"
             raise NativeError(f"{VARIABLE} is {wanted!r}, but must be 0 or one of what this processor has: {known}.")
         allowed = allowed[: len(names) - names[::-1].index(wanted)]
     return next((kernel for kernel in reversed(allowed) if kernel.precision == precision), None)
@@ -213,8 +223,14 @@ def explain(precision: str) -> str:
     """Which kernel runs, and why."""
     kernel, wanted = kernel_for(precision), os.environ.get(VARIABLE, "")
     if kernel is None and _library() is None:
-        return "PyTorch (the package was built without a C++ compiler)"
+        return f"PyTorch ({_why_none()})"
     if kernel is None:
         return f"PyTorch ({VARIABLE}={wanted})"
     best = f"{VARIABLE}={wanted}" if wanted not in ("", "1") else "the best of what this processor has"
     return f"{kernel.name} ({best})"
+
+
+def _why_none() -> str:
+    if _path() is None:
+        return "the package was built without a C++ compiler"
+    return "the kernel is older than its sources: pip install --editable . builds it anew"

@@ -1,11 +1,14 @@
 """The native kernels, each that this processor has, against float64 NumPy, and against themselves."""
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -314,16 +317,46 @@ def test_instructions_that_are_not_there_are_an_error(monkeypatch: pytest.Monkey
         random_bilm().embed([["a"]])
 
 
-def test_without_the_library_torch_computes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library, "_library", lambda: None)
+@contextmanager
+def library_at(path: Path | None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As if the library were there, or nowhere."""
+    forget = (kernels.cache_clear, library._library.cache_clear)
+    monkeypatch.setattr(library, "_path", lambda: path)
     monkeypatch.delenv(VARIABLE, raising=False)
-    kernels.cache_clear()
     try:
+        for cached in forget:
+            cached()
+        yield
+    finally:
+        monkeypatch.undo()
+        for cached in forget:
+            cached()
+
+
+def test_without_the_library_torch_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    with library_at(None, monkeypatch):
         assert kernel_for("float32") is None
         assert explain("float32") == "PyTorch (the package was built without a C++ compiler)"
         assert random_bilm().embed([["a", "b"]])[0].shape == (3, 2, 12)
         monkeypatch.setenv(VARIABLE, "avx2")
-        with pytest.raises(NativeError, match="without a compiler"):
+        with pytest.raises(NativeError, match=r"without a C\+\+ compiler"):
             kernel_for("float32")
-    finally:
-        kernels.cache_clear()
+
+
+@pytest.mark.parametrize("age", [-60, 60])
+def test_a_library_older_than_its_sources_is_not_loaded(
+    age: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their structures need not be those of the library: calling it would write somewhere into memory."""
+    built = library._path()
+    assert built is not None
+    copy = Path(shutil.copy(built, tmp_path))
+    source = tmp_path / "layer.inc"
+    source.touch()
+    os.utime(source, (0, copy.stat().st_mtime + age))
+    with library_at(copy, monkeypatch):
+        if age < 0:
+            assert kernel_for("float32") is not None
+        else:
+            assert kernel_for("float32") is None
+            assert "older than its sources: pip install --editable ." in explain("float32")
