@@ -5,6 +5,7 @@ Ray runs anew what was lost with a process or a machine; a part that was finishe
 
 import pickle
 from collections.abc import Generator, Iterator, Sequence
+from typing import Any, cast
 
 import numpy as np
 from spacy.util import import_file
@@ -56,7 +57,7 @@ def run(
     numbered.context.target_max_block_size = 1  # a part is a block, so that none waits for another
     numbered.context.raise_original_map_exception = True
     read = numbered.map_batches(
-        _read,
+        cast(Any, _read),  # Ray's annotations know nothing of fn_args
         fn_args=(work.settings, frozenset(done)),
         batch_size=1,
         num_cpus=0,  # else readers would wait for the cores of workers, and these for readers
