@@ -371,6 +371,8 @@ def start(directory: Path, n_lines: int, *arguments: str) -> "subprocess.Popen[s
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # Where the tests are a shell's background job, it is ignored, and what they start would ignore it as well.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

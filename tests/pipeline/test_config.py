@@ -18,7 +18,7 @@ from spacy_elmo.layers.elmo_model import ElmoModel
 from spacy_elmo.layers.encoder import bilm_shim
 from spacy_elmo.layers.listener import build_elmo_listener
 from spacy_elmo.layers.span_means import SpanMeans
-from spacy_elmo.pipeline import make_elmo
+from spacy_elmo.pipeline import make_elmo, make_elmo_similarity
 from spacy_elmo.pipeline.frozen import LoadTransformer
 from spacy_elmo.pipeline.unfreezing import GradualUnfreezing
 
@@ -106,7 +106,7 @@ def test_all_entry_points_load() -> None:
         "spacy-elmo.sampled_sentences.v1",
     }
     assert found == {
-        "factories": {"elmo": make_elmo},
+        "factories": {"elmo": make_elmo, "elmo_similarity": make_elmo_similarity},
         "architectures": {
             "spacy-elmo.ElmoModel.v1": ElmoModel,
             "spacy-elmo.ElmoListener.v1": build_elmo_listener,
