@@ -61,7 +61,7 @@ def run(
         fn_args=(work.settings, frozenset(done)),
         batch_size=1,
         num_cpus=0,  # else readers would wait for the cores of workers, and these for readers
-        concurrency=1 + n_workers // WORKERS_A_READER,
+        compute=ray.data.TaskPoolStrategy(size=1 + n_workers // WORKERS_A_READER),
     )
     embedded = read.map_batches(
         _Worker,
