@@ -10,7 +10,7 @@ demo: .venv/installed
 
 # Everything that must hold before a change goes in.
 test: lint docs
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 	# What the native kernel computes is computed by PyTorch where there is none.
 	OMP_NUM_THREADS=1 SPACY_ELMO_NATIVE=0 $(BIN)/python -m pytest tests/bilm/inference/test_engine.py
 
