@@ -21,7 +21,7 @@ with the length of a sentence.
 from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from itertools import pairwise
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +39,7 @@ from .char_tables import CharTables
 from .layer_loop import LayerLoop, TorchLoop
 from .native_linear import NativeLinear
 from .native_loop import NativeLoop
-from .parallel import both, safe_after_fork
+from .parallel import alone, both, safe_after_fork
 from .products import MANY_ROWS, FixedWeight, kind
 from .word_table import WordTable
 
@@ -65,7 +65,7 @@ def _for_inference(method: Callable[Concatenate["Engine", P], T]) -> Callable[Co
             with torch.inference_mode(False), torch.no_grad(), torch.autocast(engine.device.type, enabled=False):
                 return method(engine, *arguments, **keywords)
 
-        return safe_after_fork(compute) if engine.device.type == "cpu" else compute()
+        return cast(T, engine.call(compute))
 
     return run
 
@@ -102,6 +102,10 @@ class Engine:
         self._linears: dict[int, Callable[[Tensor], Tensor]] = {}
         self._tables: CharTables | None = None
         self._starts: dict[str, BiLMState] = {}
+        # In which thread all of this is computed. The kernel has threads of its own.
+        self.call: Callable[[Callable[[], Any]], Any] = _here
+        if self.device.type == "cpu":
+            self.call = safe_after_fork if kernel is None else alone
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Engine, self._made_of
@@ -242,6 +246,10 @@ class Engine:
         if self._tables is None:
             self._tables = CharTables(features)
         return self._tables(ids)
+
+
+def _here(function: Callable[[], T]) -> T:
+    return function()
 
 
 def batches(lengths: Sequence[int]) -> Iterator[list[int]]:

@@ -1,10 +1,10 @@
 """A linear layer by the native kernel."""
 
-import torch
 from torch import Tensor, nn
 
 from ..native import NativeKernel
 from ..native.library import Linear
+from . import parallel
 
 
 class NativeLinear:
@@ -21,5 +21,5 @@ class NativeLinear:
         x, y = x.contiguous(), x.new_empty(len(x), self._shape[0])
         addresses = x.data_ptr(), self._weight.ctypes.data, self._bias.data_ptr(), y.data_ptr()
         n_outputs, n_inputs = self._shape
-        self._kernel.multiply_add(Linear(*addresses, n_inputs, n_outputs), len(x), torch.get_num_threads())
+        self._kernel.multiply_add(Linear(*addresses, n_inputs, n_outputs), len(x), parallel.n_threads())
         return y

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from ..config import BiLMConfig
@@ -15,6 +14,7 @@ from ..native.library import Batch, Direction, Layer
 from ..packing import Packing
 from ..stack import Stacks
 from ..state import BiLMState
+from . import parallel
 from .layer_loop import Tokens
 
 # More rows would push a step's weights out of the second-level cache, and fewer read the inputs' weights too often.
@@ -68,7 +68,7 @@ class NativeLoop:
         summed: Sequence[int] | None = None,
     ) -> None:
         """See `layer_loop.LayerLoop`."""
-        n_threads, n_sequences = torch.get_num_threads(), len(packing.order)
+        n_threads, n_sequences = parallel.n_threads(), len(packing.order)
         n_groups = max(1, min((n_threads + 1) // 2, n_sequences // GROUP_SEQUENCES))
         words, sizes = words.contiguous(), np.ascontiguousarray(packing.batch_sizes)
         assert state.hidden.is_contiguous()

@@ -1,4 +1,6 @@
-"""Two independent computations side by side, on threads of our own; and any computation in a process that was forked.
+"""Threads of our own for what torch's would do badly.
+
+Two independent computations side by side; one that has threads of its own; and any in a process that was forked.
 
 Torch's number of threads is a setting of each thread. A thread takes it over when it first uses torch, from what was
 last set in any thread. So nobody's setting is touched here: two threads of our own have half of the caller's number
@@ -7,7 +9,8 @@ each, and compute for it while it waits. They are started when they are first ne
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -93,6 +96,7 @@ class Workers:
         self.forked: int | None = None
         self._starting = threading.Lock()
         self._pairs: dict[int, tuple[Worker, Worker]] = {}
+        self._idle: list[Worker] = []
 
     def pair(self, n_threads: int) -> tuple[Worker, Worker]:
         """The two workers for this number of threads, started when they are first asked for."""
@@ -100,6 +104,16 @@ class Workers:
             if n_threads not in self._pairs:
                 self._pairs[n_threads] = Worker(n_threads), Worker(n_threads)
             return self._pairs[n_threads]
+
+    @contextmanager
+    def one(self) -> Iterator[Worker]:
+        """A worker on one of torch's threads, for this caller alone. There are as many as there are callers at once."""
+        with self._starting:
+            worker = self._idle.pop() if self._idle else Worker(1)
+        try:
+            yield worker
+        finally:
+            self._idle.append(worker)
 
 
 _workers = Workers()
@@ -145,12 +159,42 @@ def both(first: Callable[[], None], second: Callable[[], None]) -> None:
         workers.lock.release()
 
 
+_caller = threading.local()
+
+
+def n_threads() -> int:
+    """Torch's number of threads, within `alone` that of the thread which called it."""
+    number: int | None = getattr(_caller, "n_threads", None)
+    return torch.get_num_threads() if number is None else number
+
+
+def alone(function: Callable[[], T]) -> T:
+    """Run a function without torch's threads, and without autograd: one that takes `n_threads()` of its own.
+
+    Torch's threads wait for each other in every operation, and are at work while they wait. Where one of them finds the
+    processor that it needs taken, by another program or by one that waits for it, a small operation lasts as long as
+    the scheduler lets that one go on: some thousand times its own time.
+    """
+    n_threads = torch.get_num_threads()
+    return safe_after_fork(function) if n_threads == 1 or _is_forked() else _on_worker(function, n_threads)
+
+
 def safe_after_fork(function: Callable[[], T]) -> T:
     """Run a function; in the thread that a forked process began with, by a worker on one of torch's threads.
 
     That thread takes the threads with which its parent computed for its own, and would wait for them for ever.
     """
-    if threading.get_ident() != _workers.forked:
+    return _on_worker(function, 1) if _is_forked() else function()
+
+
+def _is_forked() -> bool:
+    return threading.get_ident() == _workers.forked
+
+
+def _on_worker(function: Callable[[], T], n_threads: int) -> T:
+    def run() -> T:
+        _caller.n_threads = n_threads
         return function()
-    one, _ = _workers.pair(1)
-    return one.submit(function)()
+
+    with _workers.one() as worker:
+        return worker.submit(run)()

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from spacy_elmo import BiLM
-from spacy_elmo.bilm.inference.parallel import both
+from spacy_elmo.bilm.inference.parallel import alone, both, n_threads
 from tests.conftest import REPOSITORY
 
 # Long enough for any machine, and waited for only where something hangs.
@@ -217,7 +217,7 @@ import numpy as np
 import torch
 from spacy_elmo import load_bilm
 from spacy_elmo.allennlp import ElmoEmbedder
-from spacy_elmo.bilm.inference.parallel import both
+from spacy_elmo.bilm.inference.parallel import alone, both, n_threads
 
 def check_all():
     for ours, theirs in zip(bilm.embed(sentences), expected):
@@ -308,3 +308,34 @@ def test_in_a_forked_process() -> None:
 
 def test_after_the_main_thread_has_ended() -> None:
     assert output_of(AFTER_THE_MAIN_THREAD) == "embedded\n"
+
+
+def test_alone_has_one_of_torchs_threads_and_knows_the_callers_number() -> None:
+    torch.set_num_threads(3)
+    caller = threading.get_ident()
+    found = alone(lambda: (threading.get_ident() != caller, torch.get_num_threads(), n_threads()))
+    assert found == (True, 1, 3)
+    assert (torch.get_num_threads(), n_threads()) == (3, 3)
+    torch.set_num_threads(1)
+    assert alone(threading.get_ident) == caller
+
+
+def test_nobody_waits_for_another_caller_of_alone() -> None:
+    torch.set_num_threads(2)
+    meeting, seen = threading.Barrier(3, timeout=PATIENCE), list[int]()
+
+    def call() -> None:
+        torch.set_num_threads(2)
+        alone(lambda: seen.append(meeting.wait()))
+
+    threads = [in_a_thread(call) for _ in range(3)]
+    for thread in threads:
+        join(thread)
+    assert sorted(seen) == [0, 1, 2]
+
+
+def test_an_error_in_alone_is_raised() -> None:
+    torch.set_num_threads(2)
+    for _ in range(2):
+        with pytest.raises(KeyError, match="lost"):
+            alone(lambda: {}["lost"])
