@@ -40,4 +40,4 @@ class BiLMState:
 
     def repeat(self, n_sequences: int) -> "BiLMState":
         """From a state of one sequence, one of as many that are all alike."""
-        return BiLMState(self.hidden.expand(-1, -1, n_sequences, -1), self.cell.expand(-1, -1, n_sequences, -1))
+        return BiLMState(self.hidden.repeat(1, 1, n_sequences, 1), self.cell.repeat(1, 1, n_sequences, 1))

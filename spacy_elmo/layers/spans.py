@@ -52,19 +52,12 @@ class DocWords:
     def of(cls, doc: Doc, spans: Iterable[Span]) -> "DocWords":
         """The words of a Doc in spans, without whitespace; spans of nothing else are left out."""
         spans = list(spans)
-        texts = [[token.text for token in span] for span in spans]
-        rows = [
-            tuple(i for i, text in enumerate(span_texts, span.start) if not text.isspace())
-            for span, span_texts in zip(spans, texts, strict=True)
-        ]
-        sequences = [
-            tuple(span_texts[i - span.start] for i in span_rows)
-            for span, span_texts, span_rows in zip(spans, texts, rows, strict=True)
-        ]
+        texts = [token.text for token in doc]  # of a span they take twice the time
+        read = [_words_and_rows(texts, span) for span in spans]
         return cls(
             len(doc),
-            tuple(filter(None, sequences)),
-            tuple(filter(None, rows)),
+            tuple(words for words, _ in read if words),
+            tuple(rows for _, rows in read if rows),
             tuple((span.start, span.end) for span in spans),
         )
 
@@ -93,6 +86,15 @@ class DocWords:
         for rows in self.rows:
             times[list(rows)] += 1
         return np.maximum(times, 1)
+
+
+def _words_and_rows(texts: list[str], span: Span) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """The words of a span without whitespace, and the token number of each. texts: of all tokens of the Doc."""
+    words, rows = tuple(texts[span.start : span.end]), tuple(range(span.start, span.end))
+    if not any(map(str.isspace, words)):  # nearly always, and the rest takes as long as all else here
+        return words, rows
+    kept = [i for i, word in enumerate(words) if not word.isspace()]
+    return tuple([words[i] for i in kept]), tuple([rows[i] for i in kept])
 
 
 def doc_words(docs: list[Doc], get_spans: SpanGetter, name: str | None = None) -> list[DocWords]:

@@ -144,8 +144,11 @@ class Engine:
         Returns:
             Layers (n_layers + 1, n_rows, 2 * projection_dim) float32, and the state after the batch.
         """
-        state = BiLMState(state.hidden.float(), state.cell.float())
-        return self._run(types.ids, types.tokens, types.lengths, state, state.n_sequences)
+        packing = Packing.of(types.lengths)
+        order = torch.from_numpy(packing.order).to(self.device)
+        packed = BiLMState(state.hidden.float(), state.cell.float()).reorder(order)
+        layers = self._run(types.ids, types.tokens, packing, packed, state.n_sequences)
+        return layers, packed.reorder(torch.argsort(order))
 
     @_for_inference
     def embed_batch(self, sentences: Sequence[Sequence[str]], summed: Sequence[int] | None = None) -> Tensor:
@@ -162,18 +165,18 @@ class Engine:
         types = WordTypes.of(sentences, self._encoder)
         words = types.tokens[types.tokens >= BOUNDARIES]
         lengths = [length - BOUNDARIES for length in types.lengths]
+        # Sequences that all begin alike are in packed order already.
         start = self._start(len(lengths)).repeat(len(lengths))
-        layers, _ = self._run(types.ids, words, lengths, start, len(lengths), summed)
-        return layers
+        return self._run(types.ids, words, Packing.of(lengths), start, len(lengths), summed)
 
     def _start(self, n_rows: int) -> BiLMState:
         """The state of a sequence after its first boundary: <S> read forward, </S> backward. n_rows: see `_run`."""
         rows = kind(n_rows)
         if rows not in self._starts:
-            zeros = BiLMState.zeros(self.config, 1, self.device)
-            ids = self._encoder.boundary_ids()
-            _, after_begin = self._run(ids, np.array([0]), [1], zeros, n_rows)
-            _, after_end = self._run(ids, np.array([1]), [1], zeros, n_rows)
+            ids, one = self._encoder.boundary_ids(), Packing.of([1])
+            after_begin, after_end = (BiLMState.zeros(self.config, 1, self.device) for _ in range(2))
+            self._run(ids, np.array([0]), one, after_begin, n_rows)
+            self._run(ids, np.array([1]), one, after_end, n_rows)
             self._starts[rows] = BiLMState(
                 torch.stack([after_begin.hidden[0], after_end.hidden[1]]),
                 torch.stack([after_begin.cell[0], after_end.cell[1]]),
@@ -184,29 +187,26 @@ class Engine:
         self,
         ids: Ids,
         tokens: npt.NDArray[np.int64],
-        lengths: Sequence[int],
+        packing: Packing,
         state: BiLMState,
         n_rows: int,
         summed: Sequence[int] | None = None,
-    ) -> tuple[Tensor, BiLMState]:
-        """Layers (n_layers + 1, n_tokens, 2 * projection_dim), or 1 of a sum, and the state after them.
+    ) -> Tensor:
+        """Layers (n_layers + 1, n_tokens, 2 * projection_dim), or 1 of a sum.
 
         Args:
             ids: The word types.
             tokens: The row of `ids` of each token, all sequences one after another.
-            lengths: The sequences' numbers of tokens.
-            state: Before the first tokens.
+            packing: Of the tokens.
+            state: Before the first tokens, sequences in packed order. Becomes the one after them, in place.
             n_rows: For how many sequences the weights should be laid out.
             summed: See `embed`.
         """
-        packing = Packing.of(lengths)
-        order = torch.from_numpy(packing.order).to(self.device)
-        packed_state = state.reorder(order)
         shape = self.config.n_layers + 1 if summed is None else 1, len(tokens), self.config.width
         layers = torch.empty(shape, dtype=torch.float32, device=self.device)
         chunk_rows = max(1, WORKING_BYTES // (4 * 4 * self.config.cell_dim))
-        self._loop.run(self._word_vectors(ids), tokens, packing, packed_state, layers, n_rows, chunk_rows, summed)
-        return layers, packed_state.reorder(torch.argsort(order))
+        self._loop.run(self._word_vectors(ids), tokens, packing, state, layers, n_rows, chunk_rows, summed)
+        return layers
 
     def _word_vectors(self, ids: Ids) -> Tensor:
         """The vectors of words, (n_types, projection_dim), kept ones where there are any."""
