@@ -67,10 +67,10 @@ WAYS: dict[str, dict[str, Any]] = {
     "attention over 50 sampled": {"pool": "attention", "sentences": "sampled:50"},
 }
 LIMITS = {
-    "training.max_steps": 120,
-    "training.eval_frequency": 40,
+    "training.max_steps": 300,
+    "training.eval_frequency": 100,
     "training.patience": 0,
-    "training.batcher": {"@batchers": "spacy.batch_by_sequence.v1", "size": 8, "get_length": None},
+    "training.batcher": {"@batchers": "spacy.batch_by_sequence.v1", "size": 4, "get_length": None},
 }
 
 

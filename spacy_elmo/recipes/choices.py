@@ -17,12 +17,14 @@ class Reading:
         hashed: Beside ELMo, hashed word forms, which learn the words of the task.
         encoded: Through a small encoder that learns the task; else the component gets the vectors as they are.
         output: The listener's, see `LayerMix`.
+        layer_norm: The listener's.
         dropout: The listener's.
     """
 
     hashed: bool = False
     encoded: bool = True
     output: str = "mix"
+    layer_norm: bool = False
     dropout: float = 0.3
 
 
@@ -32,6 +34,11 @@ READINGS: dict[str, dict[str, Reading]] = {
     "efficiency": {"*": Reading(), "textcat": _POOLED, "textcat_multilabel": _POOLED},
     "accuracy": {"*": Reading(hashed=True)},
 }
+
+# How text categories read where they are found by the vectors of sentences. Over hundreds of sentences these come to
+# nearly the same for all texts, so they are made larger, and the rate is higher.
+SENTENCES = Reading(encoded=False, layer_norm=True)
+SENTENCES_RATE = 0.01
 
 # The encoder of a component.
 WIDTH = 128

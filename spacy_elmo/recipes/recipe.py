@@ -67,6 +67,8 @@ class Recipe:
 
     def reading(self, name: str) -> choices.Reading:
         """How a component reads."""
+        if self._by_sentences(name):
+            return choices.SENTENCES
         readings = choices.READINGS[self.optimize]
         return readings.get(name, readings["*"])
 
@@ -93,6 +95,10 @@ class Recipe:
         if self.transformer is not None and not nlp.has_factory("transformer"):
             raise RecipeError("A transformer takes spacy-transformers: pip install 'spacy-elmo[transformers]'.")
         return load_model_from_config(Config(self._base()), auto_fill=True).config
+
+    def _by_sentences(self, name: str) -> bool:
+        """Whether a component pools the vectors of sentences."""
+        return self.pool is not None and name in TEXT_CATEGORIES
 
     def _base(self) -> Settings:
         """What differs from spaCy's defaults."""
@@ -148,7 +154,7 @@ class Recipe:
         default: Any = Language.get_factory_meta(name).default_config
         settings = merged({"factory": name, **default}, choices.HEADS.get(name, {}))
         read = self._tok2vec(name)
-        if self.pool is None or name not in TEXT_CATEGORIES:
+        if not self._by_sentences(name):
             return {**settings, "model": {**settings["model"], "tok2vec": read}}
         means = {"@architectures": "spacy-elmo.SpanMeans.v1", "tok2vec": read, "get_spans": self._span_getter()}
         pool = {**choices.POOLS[self.pool], "exclusive_classes": name == "textcat"}
@@ -173,8 +179,13 @@ class Recipe:
     def _optimizer(self) -> Settings:
         if self.baseline:
             return choices.BASELINE_OPTIMIZER
+        return {**choices.OPTIMIZER, "learn_rate": min(self._learn_rate(name) for name in self.readers)}
+
+    def _learn_rate(self, name: str) -> float:
+        if self._by_sentences(name):
+            return choices.SENTENCES_RATE
         usual: float = choices.OPTIMIZER["learn_rate"]
-        return {**choices.OPTIMIZER, "learn_rate": min(choices.LEARN_RATES.get(name, usual) for name in self.readers)}
+        return choices.LEARN_RATES.get(name, usual)
 
     def _paths(self) -> Settings:
         return {"kb": "kb"} if "entity_linker" in self.pipeline else {}

@@ -18,6 +18,7 @@ def listener(reading: Reading) -> Settings:
         "upstream": "elmo",
         "output": reading.output,
         "dropout": reading.dropout,
+        **({"layer_norm": True} if reading.layer_norm else {}),
     }
 
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from experiments.configs import command_of
 from spacy_elmo.cli import elmo_cli
 from spacy_elmo.pipeline.frozen import FrozenError, LoadTransformer
-from spacy_elmo.recipes import COMPONENTS, Recipe, RecipeError, as_text
+from spacy_elmo.recipes import COMPONENTS, Recipe, RecipeError, as_text, choices
 
 from ..conftest import REPOSITORY
 
@@ -181,6 +181,11 @@ def test_long_texts_are_pooled_by_sentences() -> None:
         assert settings["get_spans"] == getter
     exclusive = [config["components"][name]["model"]["exclusive_classes"] for name in config["nlp"]["pipeline"][2:]]
     assert exclusive == [True, False]
+    assert tok2vec_of(config, "textcat")["tok2vec"]["layer_norm"]
+    assert config["training"]["optimizer"]["learn_rate"] == choices.SENTENCES_RATE
+    assert not made("-p", "textcat_multilabel")["components"]["textcat_multilabel"]["model"]["tok2vec"].get(
+        "layer_norm"
+    )
 
 
 @pytest.mark.parametrize(
