@@ -67,7 +67,7 @@ class Recipe:
 
     def reading(self, name: str) -> choices.Reading:
         """How a component reads."""
-        if self._by_sentences(name):
+        if self._pool(name):
             return choices.SENTENCES
         readings = choices.READINGS[self.optimize]
         return readings.get(name, readings["*"])
@@ -96,9 +96,9 @@ class Recipe:
             raise RecipeError("A transformer takes spacy-transformers: pip install 'spacy-elmo[transformers]'.")
         return load_model_from_config(Config(self._base()), auto_fill=True).config
 
-    def _by_sentences(self, name: str) -> bool:
-        """Whether a component pools the vectors of sentences."""
-        return self.pool is not None and name in TEXT_CATEGORIES
+    def _pool(self, name: str) -> str | None:
+        """How a component pools the vectors of sentences; None where it reads tokens."""
+        return self.pool if name in TEXT_CATEGORIES else None
 
     def _base(self) -> Settings:
         """What differs from spaCy's defaults."""
@@ -154,11 +154,12 @@ class Recipe:
         default: Any = Language.get_factory_meta(name).default_config
         settings = merged({"factory": name, **default}, choices.HEADS.get(name, {}))
         read = self._tok2vec(name)
-        if not self._by_sentences(name):
+        pool = self._pool(name)
+        if pool is None:
             return {**settings, "model": {**settings["model"], "tok2vec": read}}
         means = {"@architectures": "spacy-elmo.SpanMeans.v1", "tok2vec": read, "get_spans": self._span_getter()}
-        pool = {**choices.POOLS[self.pool], "exclusive_classes": name == "textcat"}
-        return {**settings, "model": {**pool, "tok2vec": means}}
+        exclusive = {"exclusive_classes": name == "textcat"}
+        return {**settings, "model": {**choices.POOLS[pool], **exclusive, "tok2vec": means}}
 
     def _span_getter(self) -> Settings | None:
         """What says which sentences are read; None for all."""
@@ -182,7 +183,7 @@ class Recipe:
         return {**choices.OPTIMIZER, "learn_rate": min(self._learn_rate(name) for name in self.readers)}
 
     def _learn_rate(self, name: str) -> float:
-        if self._by_sentences(name):
+        if self._pool(name):
             return choices.SENTENCES_RATE
         usual: float = choices.OPTIMIZER["learn_rate"]
         return choices.LEARN_RATES.get(name, usual)
