@@ -2,11 +2,11 @@
 
     python -m bench.under_load --text FILE [--rounds 5] [--seconds 2]
 
-Each figure comes from a process of its own that computes with as many threads as the machine has cores: alone; beside
-one busy process a core; and on one core, as by `taskset`. Inference is `BiLM.embed` of the embedded model, training is
-its `forward` and the gradient of all its parameters, 32 sentences at a time. FILE has a sentence a line, words apart by
-spaces. Prints how many times as long a token takes as alone: 2 is a fair share beside as many others, and on one core
-of two. Linux alone.
+Each figure comes from a process of its own that computes with as many threads as the machine has cores, or as the row
+says: alone; beside one busy process a core; on one core, as by `taskset`; and with the time of half the cores, as by a
+container's quota. Inference is `BiLM.embed` of the embedded model, training its `forward` and the gradient of all its
+parameters, 32 sentences at a time. FILE has a sentence a line, words apart by spaces. Prints how many times as long a
+token takes as alone: 2 is a fair share beside as many others, and on one core of two. Linux alone.
 """
 
 import argparse
@@ -26,12 +26,13 @@ from spacy_elmo import load_bilm
 from spacy_elmo.bilm.inference import explain, processor
 
 BATCH = 32
-KINDS = ("inference", "training")
+KINDS = ("inference", "training", "training, OMP_WAIT_POLICY=passive", "training, OMP_NUM_THREADS=1")
 
 
 def measure(kind: str, text: Path, seconds: float) -> float:
     """Tokens a second of the clock, in this process."""
-    torch.set_num_threads(os.cpu_count() or 1)
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(os.cpu_count() or 1)
     bilm = load_bilm("en_elmo_sm", device="cpu")
     sentences = [line.split() for line in text.read_text("utf8").splitlines() if line.strip()]
     batches = cycle([sentences[i : i + BATCH] for i in range(0, len(sentences), BATCH)])
@@ -62,14 +63,41 @@ def busy(n_processes: int) -> Iterator[None]:
             other.wait()
 
 
-def run(kind: str, text: Path, seconds: float, cores: set[int]) -> float:
+@contextmanager
+def quota(n_cores: float) -> Iterator[Path | None]:
+    """A control group that has the time of so many cores, as a container's quota gives it. None where that is not ours
+    to make."""
+    one, period = Path("/sys/fs/cgroup/cpu"), 100_000
+    group = (one if one.is_dir() else Path("/sys/fs/cgroup")) / f"spacy-elmo-{os.getpid()}"
+    try:
+        group.mkdir()
+    except OSError:
+        yield None
+        return
+    try:
+        if one.is_dir():
+            (group / "cpu.cfs_quota_us").write_text(str(int(n_cores * period)))
+        else:
+            (group / "cpu.max").write_text(f"{int(n_cores * period)} {period}")
+        yield group
+    finally:
+        group.rmdir()
+
+
+def run(kind: str, text: Path, seconds: float, cores: set[int], group: Path | None = None) -> float:
     """`measure` in a process that may use these cores."""
-    command = [sys.executable, "-W", "ignore", "-m", "bench.under_load", "--text", str(text), "--kind", kind]
+    what, _, policy = kind.partition(", ")
+    command = [sys.executable, "-W", "ignore", "-m", "bench.under_load", "--text", str(text), "--kind", what]
     command += ["--seconds", str(seconds)]
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    found = subprocess.run(
-        command, check=True, capture_output=True, env=environment, preexec_fn=lambda: os.sched_setaffinity(0, cores)
-    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OMP_")}
+    environment |= dict([policy.split("=")]) if policy else {}
+
+    def confine() -> None:
+        os.sched_setaffinity(0, cores)
+        if group:
+            (group / "cgroup.procs").write_text(str(os.getpid()))
+
+    found = subprocess.run(command, check=True, capture_output=True, env=environment, preexec_fn=confine)
     return float(found.stdout)
 
 
@@ -78,7 +106,7 @@ def main() -> None:
     parser.add_argument("--text", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2)
-    parser.add_argument("--kind", choices=KINDS, help=argparse.SUPPRESS)
+    parser.add_argument("--kind", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     text, seconds = arguments.text.resolve(), arguments.seconds
     if arguments.kind:
@@ -86,16 +114,20 @@ def main() -> None:
         return
     cores = os.sched_getaffinity(0)
     print(f"{processor.here().model}, {len(cores)} cores and threads; {explain('float32')}\n")
-    print("| tokens/s | alone | beside a busy process a core | on one core |\n|---|---|---|---|")
+    columns = ("alone", "beside a busy process a core", "on one core", f"a quota of {len(cores) / 2:g} cores")
+    print("| tokens/s | " + " | ".join(columns) + " |" + "\n|---" + "|---" * len(columns) + "|")
     for kind in KINDS:
-        found: dict[str, list[float]] = {"alone": [], "busy": [], "one": []}
+        found: dict[str, list[float]] = {name: [] for name in columns}
         for _ in range(arguments.rounds):
-            found["alone"].append(run(kind, text, seconds, cores))
+            found[columns[0]].append(run(kind, text, seconds, cores))
             with busy(len(cores)):
-                found["busy"].append(run(kind, text, seconds, cores))
-            found["one"].append(run(kind, text, seconds, {min(cores)}))
-        alone, *others = (median(rates) for rates in found.values())
-        cells = (f"{rate:,.0f} ({alone / rate:.1f} times as long)" for rate in others)
+                found[columns[1]].append(run(kind, text, seconds, cores))
+            found[columns[2]].append(run(kind, text, seconds, {min(cores)}))
+            with quota(len(cores) / 2) as group:
+                if group:
+                    found[columns[3]].append(run(kind, text, seconds, cores, group))
+        alone, *others = (median(rates) if rates else 0.0 for rates in found.values())
+        cells = (f"{rate:,.0f} ({alone / rate:.1f} times as long)" if rate else "not permitted" for rate in others)
         print(f"| {kind} | {alone:,.0f} | " + " | ".join(cells) + " |", flush=True)
 
 
