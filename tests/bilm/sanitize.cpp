@@ -61,8 +61,11 @@ double run(int64_t kernel, unsigned seed) {
     std::iota(places.begin(), places.end(), 0);
     const Numbers words = random.numbers(n_words * width);
     Numbers output((n_layers + 1) * n_rows * 2 * width);
+    std::vector<uint8_t> summed(n_layers + 1, 1);
+    summed[0] = seed % 3 == 0;
     const Batch batch{n_layers, width, cell_dim, 1, 3.0f, 3.0f, words.data(), n_words, sizes.data(),
-                      static_cast<int64_t>(sizes.size()), n_rows * 2 * width, 2 * width, random.upto(50), random.upto(4)};
+                      static_cast<int64_t>(sizes.size()), n_rows * 2 * width, 2 * width, random.upto(50), random.upto(4),
+                      seed % 2 ? summed.data() : nullptr};
     std::vector<Packed> packed;
     Numbers bias = random.numbers(4 * cell_dim), hidden[2], cell[2];
     std::vector<Layer> layers[2];
