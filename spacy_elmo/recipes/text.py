@@ -20,7 +20,7 @@ COMMENTS = (
     (
         "corpora.train",
         "augmenter =",
-        'For texts with typing errors: {"@augmenters": "spacy-elmo.typos.v1", "level": 0.5, "rate": 0.2}',
+        'For texts with typing errors: {"@augmenters": "spacy-elmo.typos.v1", "level": 0.8, "rate": 0.2}',
     ),
     ("training", "dropout =", "Of all layers but the listeners, which have their own."),
     ("training", "patience =", "Stops after so many steps without a better score; max_steps is the most."),
