@@ -35,9 +35,8 @@ READINGS: dict[str, dict[str, Reading]] = {
     "accuracy": {"*": Reading(hashed=True)},
 }
 
-# How text categories read where they are found by the vectors of sentences. Over hundreds of sentences these come to
-# nearly the same for all texts, so they are made larger, and the rate is higher.
-SENTENCES = Reading(encoded=False, layer_norm=True)
+# Where text categories are found by the vectors of sentences. Over hundreds of sentences these come to nearly the same
+# for all texts, so they are made larger, by layer_norm, and the rate is higher.
 SENTENCES_RATE = 0.01
 
 # The encoder of a component.

@@ -1,6 +1,6 @@
 """A training config from a few choices, complete as `spacy init config` makes it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from spacy import blank
@@ -67,10 +67,8 @@ class Recipe:
 
     def reading(self, name: str) -> choices.Reading:
         """How a component reads."""
-        if self._pool(name):
-            return choices.SENTENCES
         readings = choices.READINGS[self.optimize]
-        return readings.get(name, readings["*"])
+        return replace(readings.get(name, readings["*"]), layer_norm=self._pool(name) is not None)
 
     def config(self) -> Config:
         """The config, with every setting that there is.
@@ -175,7 +173,8 @@ class Recipe:
             width = "${components.tok2vec.model.encode.width}"
             return {"@architectures": "spacy.Tok2VecListener.v1", "width": width, "upstream": "tok2vec"}
         beside = {"vectors": self.vectors is not None, "transformer": self.transformer is not None}
-        return tok2vec(name, self.reading(name), self.encoder, at_output=self.at_output, **beside)
+        place = f"components.{name}.model.tok2vec" + (".tok2vec" if self._pool(name) else "")
+        return tok2vec(place, self.reading(name), self.encoder, at_output=self.at_output, **beside)
 
     def _optimizer(self) -> Settings:
         if self.baseline:

@@ -55,12 +55,12 @@ def features(reading: Reading, width: Width, *, vectors: bool, transformer: bool
 
 
 def tok2vec(
-    name: str, reading: Reading, encoder: str, *, vectors: bool, transformer: bool, at_output: bool
+    place: str, reading: Reading, encoder: str, *, vectors: bool, transformer: bool, at_output: bool
 ) -> Settings:
     """The tok2vec of a component's model.
 
     Args:
-        name: The component's.
+        place: Where it stands in the config, as "components.ner.model.tok2vec".
         reading: How it reads.
         encoder: A name in `ENCODERS`.
         vectors: Whether static vectors stand beside ELMo.
@@ -71,7 +71,7 @@ def tok2vec(
     if not reading.encoded and not (vectors or transformer or at_output):
         return listener(reading)
     refers = encoder == "window" and not at_output
-    width: Width = f"${{components.{name}.model.tok2vec.encode.width}}" if refers else WIDTH
+    width: Width = f"${{{place}.encode.width}}" if refers else WIDTH
     embed = features(reading, width, vectors=vectors, transformer=transformer)
     encoded = (
         {"@architectures": "spacy.Tok2Vec.v2", "embed": embed, "encode": ENCODERS[encoder]}

@@ -183,9 +183,12 @@ def test_long_texts_are_pooled_by_sentences() -> None:
     assert exclusive == [True, False]
     assert tok2vec_of(config, "textcat")["tok2vec"]["layer_norm"]
     assert config["training"]["optimizer"]["learn_rate"] == choices.SENTENCES_RATE
-    assert not made("-p", "textcat_multilabel")["components"]["textcat_multilabel"]["model"]["tok2vec"].get(
-        "layer_norm"
-    )
+    assert tok2vec_of(made("-p", "textcat_multilabel"), "textcat_multilabel")["layer_norm"] is False
+
+
+def test_long_texts_are_read_as_well_as_was_asked_for() -> None:
+    config = made("-p", "textcat", "--pool", "mean", "--optimize", "accuracy")
+    assert {"layer_norm = true", '@architectures = "spacy.MultiHashEmbed.v2"'} < set(config.to_str().splitlines())
 
 
 @pytest.mark.parametrize(
