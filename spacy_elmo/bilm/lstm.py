@@ -11,7 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from .lstm_function import LSTMFunction
+from .lstm_function import LSTMFunction, Steps
 
 # TensorFlow's LSTMCell, which bilm-tf used, adds 1 to the forget gate when it runs and does not store it in the bias.
 FORGET_BIAS = 1.0
@@ -26,6 +26,10 @@ class LSTMLayer(Protocol):
     projection_clip: float
 
     @property
+    def weight(self) -> Tensor:
+        """(4 * cell_dim, input_dim + projection_dim)."""
+
+    @property
     def projection(self) -> Tensor:
         """(projection_dim, cell_dim)."""
 
@@ -34,11 +38,6 @@ class LSTMLayer(Protocol):
 
     def gate_bias(self) -> Tensor:
         """Of the four gates, (4 * cell_dim,)."""
-
-    def __call__(
-        self, x: Tensor, batch_sizes: Sequence[int], state: State, starts: Tensor | None = ...
-    ) -> tuple[Tensor, State]:
-        """See `ProjectedLSTM.forward`."""
 
 
 class ProjectedLSTM(nn.Module):
@@ -85,18 +84,8 @@ class ProjectedLSTM(nn.Module):
         Returns:
             The output (n_rows, projection_dim), and the new state.
         """
-        output, hidden, cell = LSTMFunction.apply(
-            x,
-            *state,
-            self.weight,
-            self.gate_bias(),
-            self.projection,
-            starts,
-            batch_sizes,
-            self.cell_clip,
-            self.projection_clip,
-        )
-        return output, (hidden, cell)
+        (output,), (new_state,) = run_side_by_side([self], [x], batch_sizes, [state], starts)
+        return output, new_state
 
     def split_weight(self) -> tuple[Tensor, Tensor]:
         """The columns of the weight for the input, and those for the projected state."""
@@ -107,3 +96,33 @@ class ProjectedLSTM(nn.Module):
         forget = torch.zeros_like(self.bias)
         forget[2 * self.cell_dim : 3 * self.cell_dim] = FORGET_BIAS
         return self.bias + forget
+
+
+def run_side_by_side(
+    lstms: Sequence[LSTMLayer],
+    xs: Sequence[Tensor],
+    batch_sizes: Sequence[int],
+    states: Sequence[State],
+    starts: Tensor | None = None,
+) -> tuple[list[Tensor], list[State]]:
+    """One layer of each direction, or of one, differentiable.
+
+    Args:
+        lstms: The layers, with the same clips.
+        xs: What each reads, see `ProjectedLSTM.forward`.
+        batch_sizes: Of each of them.
+        states: Of each layer.
+        starts: Of each of them.
+
+    Returns:
+        The output and the new state of each layer.
+    """
+    steps = Steps(batch_sizes, starts, lstms[0].cell_clip, lstms[0].projection_clip)
+    layers = zip(lstms, xs, states, strict=True)
+    tensors = [
+        tensor
+        for lstm, x, (hidden, cell) in layers
+        for tensor in (x, hidden, cell, lstm.weight, lstm.gate_bias(), lstm.projection)
+    ]
+    found = LSTMFunction.apply(steps, *tensors)
+    return list(found[::3]), list(zip(found[1::3], found[2::3], strict=True))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .lstm import LSTMLayer
+from .lstm import LSTMLayer, run_side_by_side
 from .packing import Packing
 from .state import BiLMState
 from .words import WordEncoder, WordTypes
@@ -13,46 +13,48 @@ from .words import WordEncoder, WordTypes
 Stacks = tuple[Sequence[LSTMLayer], Sequence[LSTMLayer]]
 
 
-def run_stack(
-    stack: Sequence[LSTMLayer],
-    x: Tensor,
+def run_stacks(
+    stacks: Sequence[Sequence[LSTMLayer]],
+    inputs: Sequence[Tensor],
     batch_sizes: Sequence[int],
-    state: tuple[Tensor, Tensor],
+    state: BiLMState,
     *,
     skip_connections: bool,
     starts: Tensor | None = None,
-    keep: Tensor | None = None,
-) -> tuple[list[Tensor], Tensor, Tensor]:
-    """All layers of one direction (Peters et al. 2018, section 3.1).
+    keep: Sequence[Tensor] | None = None,
+) -> tuple[list[list[Tensor]], BiLMState]:
+    """All layers of one direction, or of both side by side (Peters et al. 2018, section 3.1).
 
     Args:
-        stack: The layers, the lowest first.
-        x: (n_rows, projection_dim), packed (see `packing`).
+        stacks: The layers of each direction, the lowest first.
+        inputs: What each direction reads, (n_rows, projection_dim), packed (see `packing`).
         batch_sizes: Rows of each step.
-        state: Hidden and cell before the first step, (n_layers, n_sequences, projection_dim) and (n_layers,
-            n_sequences, cell_dim), sequences in packed order.
+        state: Before the first step, of these directions, sequences in packed order.
         skip_connections: Whether each layer but the first adds its input to its output.
         starts: (n_rows,) bool, rows before which the state is set to zero; None for none.
-        keep: What dropout multiplies with, (n_rows, (n_layers + 1) * projection_dim): each layer's input and the last
-            one's output, side by side; None for no dropout.
+        keep: What dropout multiplies with in each direction, (n_rows, (n_layers + 1) * projection_dim): each layer's
+            input and the last one's output, side by side; None for no dropout.
 
     Returns:
-        The output of each layer, (n_rows, projection_dim), and the new hidden and cell, shaped as `state`.
+        For each layer the output of each direction, (n_rows, projection_dim); and the new state.
     """
-    masks: Sequence[Tensor | None] = [None] * (len(stack) + 1) if keep is None else keep.chunk(len(stack) + 1, dim=1)
+    masks = None if keep is None else list(zip(*(one.chunk(len(stacks[0]) + 1, dim=1) for one in keep), strict=True))
+    xs = _masked(inputs, masks, 0)
     outputs, states = [], []
-    x = _masked(x, masks[0])
-    for number, (lstm, mask) in enumerate(zip(stack, masks[1:], strict=True)):
-        y, new_state = lstm(x, batch_sizes, (state[0][number], state[1][number]), starts)
-        x = _masked(y + x if number and skip_connections else y, mask)
-        outputs.append(x)
-        states.append(new_state)
-    hidden, cell = zip(*states, strict=True)
-    return outputs, torch.stack(hidden), torch.stack(cell)
+    for number, lstms in enumerate(zip(*stacks, strict=True)):
+        before = list(zip(state.hidden[:, number], state.cell[:, number], strict=True))
+        ys, after = run_side_by_side(lstms, xs, batch_sizes, before, starts)
+        if number and skip_connections:
+            ys = [y + x for y, x in zip(ys, xs, strict=True)]
+        xs = _masked(ys, masks, number + 1)
+        outputs.append(xs)
+        states.append([torch.stack(part) for part in zip(*after, strict=True)])
+    hidden, cell = (torch.stack(part, dim=1) for part in zip(*states, strict=True))
+    return outputs, BiLMState(hidden, cell)
 
 
-def _masked(x: Tensor, mask: Tensor | None) -> Tensor:
-    return x if mask is None else x * mask
+def _masked(xs: Sequence[Tensor], masks: Sequence[Sequence[Tensor]] | None, number: int) -> list[Tensor]:
+    return list(xs) if masks is None else [x * mask for x, mask in zip(xs, masks[number], strict=True)]
 
 
 def run_layers(
@@ -77,17 +79,12 @@ def run_layers(
     tokens = encoder(torch.from_numpy(types.ids).to(device))[torch.from_numpy(types.tokens).to(device)]
     order = torch.from_numpy(packing.order).to(device)
     packed = BiLMState(state.hidden.to(tokens.dtype), state.cell.to(tokens.dtype)).reorder(order)
-    sizes = packing.batch_sizes.tolist()
-
-    def run_direction(direction: int) -> tuple[Tensor, Tensor, Tensor]:
-        index = torch.from_numpy(packing.directions[direction]).to(device)
-        before = packed.hidden[direction], packed.cell[direction]
-        outputs, hidden, cell = run_stack(
-            stacks[direction], tokens[index], sizes, before, skip_connections=skip_connections
-        )
-        back = torch.argsort(index)
-        return torch.stack([tokens, *(output[back] for output in outputs)]), hidden, cell
-
-    layers, hidden, cell = zip(run_direction(0), run_direction(1), strict=True)
-    new_state = BiLMState(torch.stack(hidden), torch.stack(cell))
-    return torch.cat(layers, dim=2), new_state.reorder(torch.argsort(order))
+    indices = [torch.from_numpy(order).to(device) for order in packing.directions]
+    inputs = [tokens[index] for index in indices]
+    outputs, new_state = run_stacks(
+        stacks, inputs, packing.batch_sizes.tolist(), packed, skip_connections=skip_connections
+    )
+    backs = [torch.argsort(index) for index in indices]
+    halves = [[tokens, tokens], *([y[back] for y, back in zip(layer, backs, strict=True)] for layer in outputs)]
+    layers = torch.stack([torch.cat(both, dim=1) for both in halves])
+    return layers, new_state.reorder(torch.argsort(order))

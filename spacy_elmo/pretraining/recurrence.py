@@ -1,16 +1,14 @@
 """The LSTM layers of both directions over a training window: what a training step spends its time in."""
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar, cast
+from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from ..bilm import BiLM
+from ..bilm import BiLM, BiLMState
 from ..bilm.lstm import ProjectedLSTM
-from ..bilm.stack import run_stack
-
-T = TypeVar("T")
+from ..bilm.stack import run_stacks
 
 
 class Recurrence(nn.Module):
@@ -42,49 +40,48 @@ class Recurrence(nn.Module):
             The top layers of both directions, each (n_rows, projection_dim), and the state after the window, hidden and
             cell, without gradients.
         """
-        masks = [None, None] if not keep else keep[0].chunk(2, dim=1)
+        masks = keep[0].chunk(2, dim=1) if keep else None
 
-        def run(direction: int) -> tuple[Tensor, Tensor, Tensor]:
-            return self._direction(
-                direction, (x_forward, x_backward)[direction], starts, hidden, cell, masks[direction]
-            )
+        def run(directions: slice) -> tuple[list[Tensor], BiLMState]:
+            return self._directions(directions, (x_forward, x_backward), starts, BiLMState(hidden, cell), masks)
 
-        (top_forward, *forward_state), (top_backward, *backward_state) = self._both(run)
-        new_hidden, new_cell = (torch.stack(both).detach() for both in zip(forward_state, backward_state, strict=True))
-        return top_forward, top_backward, new_hidden, new_cell
+        if self._side is None:
+            (top_forward, top_backward), state = run(slice(0, 2))
+            return top_forward, top_backward, state.hidden.detach(), state.cell.detach()
+        main = torch.cuda.current_stream()
+        self._side.wait_stream(main)
+        with torch.cuda.stream(self._side):
+            (top_backward,), backward = run(slice(1, 2))
+        (top_forward,), forward = run(slice(0, 1))
+        main.wait_stream(self._side)
+        new_hidden = torch.cat([forward.hidden, backward.hidden]).detach()
+        return top_forward, top_backward, new_hidden, torch.cat([forward.cell, backward.cell]).detach()
 
     @property
     def masked_size(self) -> int:
         """Values of a row that dropout may take: each LSTM layer's input and the output, in both directions."""
         return 2 * (self.config.n_layers + 1) * self.config.projection_dim
 
-    def _both(self, run: Callable[[int], T]) -> tuple[T, T]:
-        """Both directions, which have nothing to do with each other: where they are captured, side by side."""
-        if self._side is None:
-            return run(0), run(1)
-        main = torch.cuda.current_stream()
-        self._side.wait_stream(main)
-        with torch.cuda.stream(self._side):
-            backward = run(1)
-        forward = run(0)
-        main.wait_stream(self._side)
-        return forward, backward
-
-    def _direction(
-        self, direction: int, x: Tensor, starts: Tensor, hidden: Tensor, cell: Tensor, keep: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """The top layer, and the hidden and cell states of all layers."""
-        n_lanes = hidden.shape[2]
-        outputs, new_hidden, new_cell = run_stack(
-            cast(Sequence[ProjectedLSTM], (self.forward_layers, self.backward_layers)[direction]),
-            x,
-            [n_lanes] * (len(x) // n_lanes),
-            (hidden[direction], cell[direction]),
+    def _directions(
+        self,
+        directions: slice,
+        words: Sequence[Tensor],
+        starts: Tensor,
+        state: BiLMState,
+        masks: Sequence[Tensor] | None,
+    ) -> tuple[list[Tensor], BiLMState]:
+        """The top layer of some directions, and their states."""
+        stacks = cast(Sequence[Sequence[ProjectedLSTM]], (self.forward_layers, self.backward_layers))
+        outputs, new_state = run_stacks(
+            stacks[directions],
+            words[directions],
+            [state.n_sequences] * (len(starts) // state.n_sequences),
+            BiLMState(state.hidden[directions], state.cell[directions]),
             skip_connections=self.config.skip_connections,
             starts=starts,
-            keep=keep,
+            keep=None if masks is None else masks[directions],
         )
-        return outputs[-1], new_hidden, new_cell
+        return outputs[-1], new_state
 
     def capture(self, n_lanes: int, unroll: int, dropout: bool) -> None:
         """Record a window's kernels, of forward and backward pass, as CUDA graphs.

@@ -18,6 +18,7 @@ from thinc.api import Config
 from torch import Tensor
 
 from ..bilm import BiLMState
+from ..bilm.parallel import alone
 from ..corpus.corpus import Corpus
 from ..disk import DiskError
 from ..language import LanguageModel, save_language_model
@@ -207,11 +208,9 @@ class Trainer:
         """One update. Returns whether a snapshot is due, and whether to stop; the same on all ranks."""
         run_state, started = self.run_state, time.monotonic()
         batch = next(batches)
-        keep = None if batch.keep is None else torch.from_numpy(batch.keep).to(self.ranks.device)
-        with self._autocast():
-            loss, self.state = self._parallel(batch.window, self.state, batch.negatives, keep)
-        loss.backward()
-        total, due, stop = self.ranks.sum([float(loss.detach()), float(self._is_due()), float(self._signal)])
+        on_gpu = self.ranks.device.type == "cuda"
+        loss = self._gradients(batch) if on_gpu else alone(lambda: self._gradients(batch))
+        total, due, stop = self.ranks.sum([loss, float(self._is_due()), float(self._signal)])
         norm = self.optimizer.clip()
         self._check(total / self.ranks.size, norm)
         rate = self.optimizer.apply(run_state.step)
@@ -225,6 +224,14 @@ class Trainer:
                 progress.train({**self._record(), **self._pace(), "learn_rate": rate, "grad_norm": norm})
                 self._recent = []
         return bool(due), bool(stop)
+
+    def _gradients(self, batch: Batch) -> float:
+        """Run the model, forward and backward. Returns the loss."""
+        keep = None if batch.keep is None else torch.from_numpy(batch.keep).to(self.ranks.device)
+        with self._autocast():
+            loss, self.state = self._parallel(batch.window, self.state, batch.negatives, keep)
+        loss.backward()
+        return float(loss.detach())
 
     def _is_due(self) -> bool:
         """Whether to save after this step. Minutes are the first rank's, for clocks differ."""

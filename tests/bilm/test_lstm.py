@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from spacy_elmo.bilm.inference.lstm import InferenceLSTM
-from spacy_elmo.bilm.lstm import ProjectedLSTM
+from spacy_elmo.bilm.lstm import ProjectedLSTM, run_side_by_side
 from tests.reference.plain_lstm import plain_lstm
 
 BATCH_SIZES = [5, 5, 3, 3, 2, 1, 1]
@@ -233,3 +233,34 @@ def test_bfloat16_products_are_near() -> None:
     exact, rounded = gradients
     error = (exact - rounded).norm() / exact.norm()
     assert 1e-4 < error < 3e-2
+
+
+@pytest.mark.parametrize("bfloat16", [False, True])
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_two_layers_side_by_side_are_each_of_them_alone(n_threads: int, bfloat16: bool) -> None:
+    lstms = [random_lstm(0.7, 0.5), random_lstm(0.7, 0.5)]
+    with torch.no_grad():
+        lstms[1].weight.neg_()
+    x, state = random_inputs()
+    starts, xs = torch.rand(len(x)) < 0.3, [x.clone().requires_grad_() for _ in range(4)]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            together, states = run_side_by_side(lstms, xs[:2], BATCH_SIZES, [state] * 2, starts)
+            alone = [lstm(x, BATCH_SIZES, state, starts) for lstm, x in zip(lstms, xs[2:], strict=True)]
+        gradients = []
+        for outputs in (together, [output for output, _ in alone]):
+            torch.autograd.backward(outputs, outputs)
+            gradients.append([parameter.grad for lstm in lstms for parameter in lstm.parameters()])
+            for lstm in lstms:
+                lstm.zero_grad()
+    finally:
+        torch.set_num_threads(threads)
+    for one, after, (wanted, wanted_after) in zip(together, states, alone, strict=True):
+        assert torch.equal(one, wanted)
+        assert all(map(torch.equal, after, wanted_after))
+    for found, wanted in zip(
+        [*gradients[0], xs[0].grad, xs[1].grad], [*gradients[1], xs[2].grad, xs[3].grad], strict=True
+    ):
+        assert torch.equal(found, wanted)

@@ -22,6 +22,7 @@ from spacy_elmo.corpus.errors import CorpusError
 from spacy_elmo.corpus.sentences import read_sentences
 from spacy_elmo.corpus.tokenize import TextSettings
 from spacy_elmo.language import LanguageModel, Perplexity, load_language_model, score
+from spacy_elmo.language.softmax import Softmax
 from spacy_elmo.pretraining.errors import ConfigError, RunError
 from spacy_elmo.pretraining.run import pretrain
 from spacy_elmo.pretraining.schedule import learn_rate
@@ -669,3 +670,24 @@ def test_texts_of_other_formats(tmp_path: Path, texts: dict[str, str]) -> None:
         run_here(tmp_path / name, {**texts, "paths.train": path, "training.max_steps": 3})
         found.append((tmp_path / name / "model-last" / "model.safetensors").read_bytes())
     assert found[0] == found[1]
+
+
+def test_steps_take_none_of_torchs_threads(tmp_path: Path, texts: dict[str, str]) -> None:
+    """They wait for each other at full speed. The number that is set here stays."""
+    seen: list[tuple[str, int]] = []
+
+    def listen(module: torch.nn.Module, _: Any, loss: torch.Tensor) -> None:
+        if isinstance(module, Softmax):
+            seen.append(("forward", torch.get_num_threads()))
+            loss.register_hook(lambda _: seen.append(("backward", torch.get_num_threads())))
+
+    hook = torch.nn.modules.module.register_module_forward_hook(listen)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        run_here(tmp_path / "run", {**texts, "training.max_steps": 2, "training.evaluation.max_words": 0})
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+        hook.remove()
+    assert seen == [("forward", 1), ("backward", 1)] * 2

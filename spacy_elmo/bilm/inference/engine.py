@@ -32,6 +32,7 @@ from ..char_features import CharFeatures, Operations, call, convolve
 from ..config import BiLMConfig
 from ..native import kernel_for
 from ..packing import Packing
+from ..parallel import alone, both, safe_after_fork
 from ..stack import Stacks
 from ..state import BiLMState
 from ..words import BOUNDARIES, Ids, WordEncoder, WordTypes
@@ -39,7 +40,6 @@ from .char_tables import CharTables
 from .layer_loop import LayerLoop, TorchLoop
 from .native_linear import NativeLinear
 from .native_loop import NativeLoop
-from .parallel import alone, both, safe_after_fork
 from .products import MANY_ROWS, FixedWeight, kind
 from .word_table import WordTable
 

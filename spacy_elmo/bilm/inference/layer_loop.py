@@ -10,10 +10,10 @@ from torch import Tensor
 
 from ..config import BiLMConfig
 from ..packing import Packing
+from ..parallel import both, in_turn
 from ..stack import Stacks
 from ..state import BiLMState
 from .lstm import InferenceLSTM
-from .parallel import both, in_turn
 
 Tokens = npt.NDArray[np.int64]
 

@@ -2,9 +2,9 @@
 
 from torch import Tensor, nn
 
+from .. import parallel
 from ..native import NativeKernel
 from ..native.library import Linear
-from . import parallel
 
 
 class NativeLinear:

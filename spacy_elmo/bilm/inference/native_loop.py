@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from .. import parallel
 from ..config import BiLMConfig
 from ..lstm import LSTMLayer
 from ..native import NativeKernel
@@ -14,7 +15,6 @@ from ..native.library import Batch, Direction, Layer
 from ..packing import Packing
 from ..stack import Stacks
 from ..state import BiLMState
-from . import parallel
 from .layer_loop import Tokens
 
 # More rows would push a step's weights out of the second-level cache, and fewer read the inputs' weights too often.

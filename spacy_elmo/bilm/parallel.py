@@ -32,16 +32,17 @@ class Worker:
         self.submit(lambda: _set_threads_of_this_one(n_threads))()
 
     def submit(self, function: Callable[[], T]) -> Callable[[], T]:
-        """Begin to run a function, without autograd.
+        """Begin to run a function, with autograd where the caller has it.
 
         Returns:
             What waits for the end, and gives the function's value or raises its error.
         """
         outcome: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+        grad = torch.is_grad_enabled()
 
         def run() -> None:
             try:
-                with torch.no_grad():
+                with torch.set_grad_enabled(grad):
                     outcome.put((function(), None))
             except BaseException as error:
                 outcome.put((None, error))
@@ -137,19 +138,19 @@ def in_turn(first: Callable[[], None], second: Callable[[], None]) -> None:
 
 
 def both(first: Callable[[], None], second: Callable[[], None]) -> None:
-    """Run two functions at once, each with half of the caller's torch threads, without autograd.
+    """Run two functions at once, each with half of the caller's torch threads, see `n_threads`.
 
     One after the other where these are one, or where another thread has come first.
 
     Two threads that each compute a product of their own need not wait for each other inside every single operation, as
     the threads of one product do, which is most of the time where operations are small.
     """
-    n_threads, workers = torch.get_num_threads(), _workers
-    if n_threads == 1 or not workers.lock.acquire(blocking=False):
+    n, workers = n_threads(), _workers
+    if n == 1 or not workers.lock.acquire(blocking=False):
         in_turn(first, second)
         return
     try:
-        one, other = workers.pair(n_threads // 2)
+        one, other = workers.pair(n // 2)
         waits = one.submit(first), other.submit(second)
         try:
             waits[0]()
@@ -169,7 +170,7 @@ def n_threads() -> int:
 
 
 def alone(function: Callable[[], T]) -> T:
-    """Run a function without torch's threads, and without autograd: one that takes `n_threads()` of its own.
+    """Run a function without torch's threads: one that takes `n_threads()` of its own, or hands work to `both`.
 
     Torch's threads wait for each other in every operation, and are at work while they wait. Where one of them finds the
     processor that it needs taken, by another program or by one that waits for it, a small operation lasts as long as

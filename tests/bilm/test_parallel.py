@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from spacy_elmo import BiLM
-from spacy_elmo.bilm.inference.parallel import alone, both, n_threads
+from spacy_elmo.bilm.parallel import alone, both, n_threads
 from tests.conftest import REPOSITORY
 
 # Long enough for any machine, and waited for only where something hangs.
@@ -217,7 +217,7 @@ import numpy as np
 import torch
 from spacy_elmo import load_bilm
 from spacy_elmo.allennlp import ElmoEmbedder
-from spacy_elmo.bilm.inference.parallel import alone, both, n_threads
+from spacy_elmo.bilm.parallel import alone, both, n_threads
 
 def check_all():
     for ours, theirs in zip(bilm.embed(sentences), expected):
