@@ -7,7 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from ..bilm.parallel import both, n_threads
 from .sampler import Negatives
+from .scores import scores_for
 
 # Elements of a chunk of logits: small enough to stay in a processor's cache between the passes over it.
 CHUNK_ELEMENTS = 2**21
@@ -89,29 +91,28 @@ class _CrossEntropy(torch.autograd.Function):
         dtype = hidden.dtype
         if torch.is_autocast_enabled(hidden.device.type):
             dtype = torch.get_autocast_dtype(hidden.device.type)
-        product_hidden, product_weight = hidden.to(dtype), weight.to(dtype)
-        n, scale = len(hidden), 1 / len(hidden)
-        loss = true_logits.new_zeros(())
+        score, product_hidden, product_weight = scores_for(hidden, dtype), hidden.to(dtype), weight.to(dtype)
+        n, scale, size = len(hidden), 1 / len(hidden), _chunk_rows(weight)
         d_hidden, d_true = torch.empty_like(hidden), torch.empty_like(true_logits)
-        d_weight, d_bias = torch.zeros_like(weight), torch.zeros_like(bias)
-        size = _chunk_rows(weight)
-        for start in range(0, n, size):
-            rows = slice(start, start + size)
-            logits = _logits(product_hidden[rows], product_weight, bias)
-            _remove(logits, hits[rows])
-            true = true_logits[rows]
-            # Every pass over the logits costs: one exponential of each is enough.
-            largest = torch.maximum(logits.amax(dim=1), true)
-            exponentials = logits.sub_(largest[:, None]).exp_()
-            true_exponential = (true - largest).exp_()
-            sums = exponentials.sum(dim=1).add_(true_exponential)
-            loss += (sums.log() + largest - true).sum()
-            d_true[rows] = true_exponential.div_(sums).sub_(1)
-            d_logits = exponentials.mul_(sums.reciprocal_()[:, None])
-            d_bias += d_logits.sum(dim=0)
-            product = d_logits.to(dtype)
-            d_hidden[rows] = product @ product_weight
-            d_weight += product.t() @ product_hidden[rows]
+        parts: list[tuple[Tensor, Tensor, Tensor]] = []
+
+        def run(first: int, last: int) -> None:
+            loss, d_weight, d_bias = hidden.new_zeros(()), torch.zeros_like(weight), torch.zeros_like(bias)
+            for start in range(first, last, size):
+                rows = slice(start, min(start + size, last))
+                found, d_true[rows], d_logits = score(
+                    product_hidden[rows], product_weight, bias, hits[rows], true_logits[rows], d_bias
+                )
+                loss += found
+                d_hidden[rows] = d_logits @ product_weight
+                d_weight += d_logits.t() @ product_hidden[rows]
+            parts.append((loss, d_weight, d_bias))
+
+        if hidden.device.type == "cpu" and n_threads() > 1:
+            both(lambda: run(0, n // 2), lambda: run(n // 2, n))
+        else:
+            run(0, n)
+        loss, d_weight, d_bias = (sum(part[1:], part[0]) for part in zip(*parts, strict=True))
         ctx.save_for_backward(*(gradient.mul_(scale) for gradient in (d_hidden, d_true, d_weight, d_bias)))
         return loss * scale
 
@@ -123,15 +124,3 @@ class _CrossEntropy(torch.autograd.Function):
 
 def _chunk_rows(weight: Tensor) -> int:
     return max(1, (GPU_CHUNK_ELEMENTS if weight.is_cuda else CHUNK_ELEMENTS) // len(weight))
-
-
-def _logits(hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    if hidden.dtype == bias.dtype:
-        return torch.addmm(bias, hidden, weight.t())
-    return (hidden @ weight.t()).to(bias.dtype).add_(bias)
-
-
-def _remove(logits: Tensor, hits: Tensor) -> None:
-    """Take each row's hit out of its sum."""
-    rows = torch.nonzero(hits >= 0)[:, 0]
-    logits[rows, hits[rows]] = -torch.inf

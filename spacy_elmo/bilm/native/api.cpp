@@ -95,3 +95,7 @@ PUBLIC void elmo_cells(int64_t kernel, bool backward, const Cells* cells, int64_
     CellsCall call{backward ? chosen.cells_backward : chosen.cells_forward, cells, n_rows};
     run_tasks(run_rows, &call, (n_rows + STEP_ROWS - 1) / STEP_ROWS, n_threads);
 }
+
+PUBLIC void elmo_scores(int64_t kernel, const Scores* scores, int64_t n_rows) {
+    for (int64_t row = 0; row < n_rows; row++) KERNELS[kernel]->scores(*scores, row);
+}

@@ -66,6 +66,20 @@ struct Cells {
     float clip;
 };
 
+// Rows of scores in training: the softmax of a row's own class and of all others, and what goes back.
+struct Scores {
+    void* logits;    // (n_rows, n_classes): products, without the bias; and then their gradient. bfloat16, or float32
+    int64_t is_half;
+    const float* bias;         // (n_classes,)
+    const int64_t* hits;       // (n_rows,) the class that is left out of the row's sum, -1 for none
+    const float* true_logits;  // (n_rows,)
+    float* d_true;             // (n_rows,)
+    float* losses;             // (n_rows,)
+    float* d_bias;             // (n_classes,), to which it is added
+    float* memory;             // (padded(n_classes),)
+    int64_t n_classes;
+};
+
 // One way to compute, for one kind of processor.
 struct Kernel {
     const char* name;
@@ -81,6 +95,7 @@ struct Kernel {
     void (*multiply_add)(const Linear& linear, int64_t first_row, int64_t n_rows);
     void (*cells_forward)(const Cells& cells, int64_t row);
     void (*cells_backward)(const Cells& cells, int64_t row);
+    void (*scores)(const Scores& scores, int64_t row);
 };
 
 // Each file of kernels gives its own; where the compiler does not know the instructions, none is available.

@@ -20,6 +20,9 @@ from ...errors import ElmoError
 
 VARIABLE = "SPACY_ELMO_NATIVE"
 
+# As in kernel.hpp.
+PANEL = 64
+
 Array = npt.NDArray[np.float32]
 
 
@@ -98,6 +101,23 @@ class Cells(Structure):
     )
 
 
+class Scores(Structure):
+    """See kernel.hpp."""
+
+    _fields_ = (
+        ("logits", c_void_p),
+        ("is_half", c_int64),
+        ("bias", c_void_p),
+        ("hits", c_void_p),
+        ("true_logits", c_void_p),
+        ("d_true", c_void_p),
+        ("losses", c_void_p),
+        ("d_bias", c_void_p),
+        ("memory", c_void_p),
+        ("n_classes", c_int64),
+    )
+
+
 def _path() -> Path | None:
     places = (Path(__file__).with_name(f"_kernel{suffix}") for suffix in EXTENSION_SUFFIXES)
     return next((place for place in places if place.exists()), None)
@@ -125,6 +145,7 @@ def _library() -> ctypes.CDLL | None:
         "elmo_pack": ([c_int64, c_void_p, c_int64, c_int64, c_int64, c_bool, c_void_p], None),
         "elmo_run": ([c_int64, POINTER(Batch), POINTER(Direction), c_int64], c_bool),
         "elmo_cells": ([c_int64, c_bool, POINTER(Cells), c_int64, c_int64], None),
+        "elmo_scores": ([c_int64, POINTER(Scores), c_int64], None),
         "elmo_multiply_add": ([c_int64, POINTER(Linear), c_int64, c_int64], None),
     }
     for name, (arguments, result) in signatures.items():
@@ -180,6 +201,10 @@ class NativeKernel:
     def step(self, cells: Cells, n_rows: int, n_threads: int, *, backward: bool) -> None:
         """What training computes of a step between its products, forward or backward; for kernels of float32."""
         _loaded().elmo_cells(self.number, backward, cells, n_rows, n_threads)
+
+    def scores(self, scores: Scores, n_rows: int) -> None:
+        """What training computes of a softmax between its products; for kernels of float32."""
+        _loaded().elmo_scores(self.number, scores, n_rows)
 
 
 def _loaded() -> ctypes.CDLL:

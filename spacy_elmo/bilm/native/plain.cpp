@@ -12,6 +12,7 @@
 
 namespace {
 #include "layer.inc"
+#include "scores.inc"
 #include "cells.inc"
 
 bool always() { return true; }
