@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from . import char_convolution
 from .config import BiLMConfig
+from .native import kernel_for
 
 # Bytes of the largest temporary array. Sets how many words are computed together: more on a GPU, where each chunk costs
 # launches.
@@ -23,10 +25,21 @@ def call(layer: nn.Module, x: Tensor) -> Tensor:
 
 
 def convolve(features: "CharFeatures", ids: Tensor) -> Tensor:
-    """The layers themselves: embedding, convolutions, maximum over positions."""
+    """The layers themselves: embedding, convolutions, maximum over positions. Differentiable."""
     characters = features.embedding(ids).transpose(1, 2)
     # Of several equal positions `max` gives the gradient to one, much faster than `amax` shares it out.
     return torch.cat([conv(characters).max(dim=2).values for conv in features.convolutions], dim=1)
+
+
+def convolve_natively(features: "CharFeatures", ids: Tensor) -> Tensor:
+    """The same by the native kernel, where there is one for this type and device."""
+    weight = features.embedding.weight
+    fits = weight.dtype == torch.float32 and weight.device.type == "cpu"
+    kernel = kernel_for("float32") if fits else None
+    if kernel is None:
+        return convolve(features, ids)
+    found = char_convolution.convolve(kernel, features.embedding, features.convolutions, ids, features.lengths(ids))
+    return found.to(torch.get_autocast_dtype("cpu")) if torch.is_autocast_enabled("cpu") else found
 
 
 @dataclass(frozen=True)
@@ -39,7 +52,7 @@ class Operations:
     """
 
     linear: Callable[[nn.Linear, Tensor], Tensor] = call
-    convolve: Callable[["CharFeatures", Tensor], Tensor] = convolve
+    convolve: Callable[["CharFeatures", Tensor], Tensor] = convolve_natively
 
 
 DIFFERENTIABLE = Operations()

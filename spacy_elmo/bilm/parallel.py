@@ -180,6 +180,11 @@ def alone(function: Callable[[], T]) -> T:
     return safe_after_fork(function) if n_threads == 1 or _is_forked() else _on_worker(function, n_threads)
 
 
+def here(function: Callable[[], T]) -> T:
+    """Run a function: for a device that torch's threads have nothing to do with, in place of the others."""
+    return function()
+
+
 def safe_after_fork(function: Callable[[], T]) -> T:
     """Run a function; in the thread that a forked process began with, by a worker on one of torch's threads.
 

@@ -10,6 +10,7 @@ from thinc.api import Optimizer, get_torch_default_device, torch2xp, xp2torch
 from thinc.shims import Shim
 
 from ..bilm import BiLM
+from ..bilm.parallel import alone, here
 from ..checkpoints import CheckpointError, Source, embedded_for, load_bilm
 from ..checkpoints.message import pack, unpack
 from .types import Array
@@ -66,12 +67,14 @@ class BiLMShim(Shim):
 
     def begin_update(self, sentences: _Sentences) -> tuple[list[Array], Any]:
         """Layers of each sentence, and the callback that adds their gradients to the parameters' gradients."""
-        tensors = self.bilm(sentences)
+        bilm = self.bilm
+        call = alone if bilm.device.type == "cpu" else here
+        tensors = call(lambda: bilm(sentences))
 
         def backprop(d_layers: Sequence[Array]) -> None:
             pairs = [(y, _to_tensor(dy, device=y.device)) for y, dy in zip(tensors, d_layers, strict=True) if y.numel()]
             if pairs:
-                torch.autograd.backward([y for y, _ in pairs], [dy for _, dy in pairs])
+                call(lambda: torch.autograd.backward([y for y, _ in pairs], [dy for _, dy in pairs]))
 
         return [_to_array(tensor.detach()) for tensor in tensors], backprop
 

@@ -18,7 +18,7 @@ from thinc.api import Config
 from torch import Tensor
 
 from ..bilm import BiLMState
-from ..bilm.parallel import alone
+from ..bilm.parallel import alone, here
 from ..corpus.corpus import Corpus
 from ..disk import DiskError
 from ..language import LanguageModel, save_language_model
@@ -208,8 +208,8 @@ class Trainer:
         """One update. Returns whether a snapshot is due, and whether to stop; the same on all ranks."""
         run_state, started = self.run_state, time.monotonic()
         batch = next(batches)
-        on_gpu = self.ranks.device.type == "cuda"
-        loss = self._gradients(batch) if on_gpu else alone(lambda: self._gradients(batch))
+        call = alone if self.ranks.device.type == "cpu" else here
+        loss = call(lambda: self._gradients(batch))
         total, due, stop = self.ranks.sum([loss, float(self._is_due()), float(self._signal)])
         norm = self.optimizer.clip()
         self._check(total / self.ranks.size, norm)

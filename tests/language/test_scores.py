@@ -44,7 +44,8 @@ def test_rows_are_those_of_float64(kernel: NativeKernel, n: int, n_classes: int,
     if half:  # the logits are rounded, too
         arguments[:2] = [(arguments[0] @ arguments[1].t()).double(), torch.eye(n_classes).double()]
     doubles = [tensor.double() if tensor.is_floating_point() else tensor for tensor in arguments[:-1]]
-    wanted = [*TorchScores()(*doubles, wanted_bias), wanted_bias]
+    loss, d_true, d_logits = TorchScores()(*doubles, d_bias=wanted_bias)
+    wanted = [loss, d_true, d_logits, wanted_bias]
     for ours, theirs in zip([*found, arguments[-1]], wanted, strict=True):
         tolerance = 2**-8 if ours.dtype == torch.bfloat16 else 1e-5
         torch.testing.assert_close(ours.double(), theirs, rtol=tolerance, atol=1e-5)

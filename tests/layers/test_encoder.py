@@ -87,6 +87,26 @@ def test_optimizer_steps_against_the_gradient(tiny_source: str) -> None:
         assert parameter.requires_grad
 
 
+def test_updates_take_none_of_torchs_threads(tiny_source: str) -> None:
+    """They wait for each other at full speed. The number that is set here stays."""
+    encoder, seen = make_encoder(tiny_source), list[int]()
+
+    def listen(_: torch.nn.Module, x: tuple[torch.Tensor], y: torch.Tensor) -> None:
+        seen.append(torch.get_num_threads())
+        y.register_hook(lambda _: seen.append(torch.get_num_threads()))
+
+    bilm_shim(encoder).bilm.word_encoder.projection.register_forward_hook(listen)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        layers, backprop = encoder.begin_update(DOCS)
+        backprop([np.ones_like(array) for array in layers])
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [1, 1]
+
+
 def test_prediction_builds_no_graph(tiny_source: str) -> None:
     encoder = make_encoder(tiny_source)
     encoder.predict(DOCS)

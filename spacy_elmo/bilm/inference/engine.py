@@ -32,7 +32,7 @@ from ..char_features import CharFeatures, Operations, call, convolve
 from ..config import BiLMConfig
 from ..native import kernel_for
 from ..packing import Packing
-from ..parallel import alone, both, safe_after_fork
+from ..parallel import alone, both, here, safe_after_fork
 from ..stack import Stacks
 from ..state import BiLMState
 from ..words import BOUNDARIES, Ids, WordEncoder, WordTypes
@@ -103,7 +103,7 @@ class Engine:
         self._tables: CharTables | None = None
         self._starts: dict[str, BiLMState] = {}
         # In which thread all of this is computed. The kernel has threads of its own.
-        self.call: Callable[[Callable[[], Any]], Any] = _here
+        self.call: Callable[[Callable[[], Any]], Any] = here
         if self.device.type == "cpu":
             self.call = safe_after_fork if kernel is None else alone
 
@@ -246,10 +246,6 @@ class Engine:
         if self._tables is None:
             self._tables = CharTables(features)
         return self._tables(ids)
-
-
-def _here(function: Callable[[], T]) -> T:
-    return function()
 
 
 def batches(lengths: Sequence[int]) -> Iterator[list[int]]:

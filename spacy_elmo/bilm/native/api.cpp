@@ -99,3 +99,8 @@ PUBLIC void elmo_cells(int64_t kernel, bool backward, const Cells* cells, int64_
 PUBLIC void elmo_scores(int64_t kernel, const Scores* scores, int64_t n_rows) {
     for (int64_t row = 0; row < n_rows; row++) KERNELS[kernel]->scores(*scores, row);
 }
+
+PUBLIC void elmo_convolve(int64_t kernel, bool backward, const Convolution* convolution, int64_t n_words) {
+    const auto run = backward ? KERNELS[kernel]->convolve_backward : KERNELS[kernel]->convolve;
+    for (int64_t word = 0; word < n_words; word++) run(*convolution, word);
+}

@@ -8,8 +8,7 @@
 BEGIN_TARGET("avx2,fma")
 namespace {
 #include "layer.inc"
-#include "scores.inc"
-#include "cells.inc"
+#include "training.inc"
 }
 END_TARGET
 

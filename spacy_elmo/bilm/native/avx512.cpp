@@ -8,8 +8,7 @@
 BEGIN_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
 namespace {
 #include "layer.inc"
-#include "scores.inc"
-#include "cells.inc"
+#include "training.inc"
 }
 END_TARGET
 

@@ -80,6 +80,23 @@ struct Scores {
     int64_t n_classes;
 };
 
+// The filters of one width over the characters of words.
+struct Convolution {
+    const int64_t* ids;      // (n_words, max_characters)
+    const int64_t* lengths;  // (n_words,) characters before the padding
+    const float* embedding;  // (n_characters, dim)
+    const float* weight;     // forward: [panel][width * dim][PANEL], backward: (count, width * dim)
+    const float* bias;       // (count,)
+    float* maxima;           // (n_words, n_filters), this convolution's from `first_filter` on; backward: their gradient
+    int32_t* places;         // the same: the windows they come from
+    float* d_embedding;      // backward adds to these three
+    float* d_weight;         // (count, width * dim)
+    float* d_bias;
+    float* characters;    // memory for those of a word, (max_characters, dim)
+    float* d_characters;  // the same, backward
+    int64_t max_characters, dim, width, count, n_filters, first_filter;
+};
+
 // One way to compute, for one kind of processor.
 struct Kernel {
     const char* name;
@@ -96,6 +113,8 @@ struct Kernel {
     void (*cells_forward)(const Cells& cells, int64_t row);
     void (*cells_backward)(const Cells& cells, int64_t row);
     void (*scores)(const Scores& scores, int64_t row);
+    void (*convolve)(const Convolution& convolution, int64_t word);
+    void (*convolve_backward)(const Convolution& convolution, int64_t word);
 };
 
 // Each file of kernels gives its own; where the compiler does not know the instructions, none is available.

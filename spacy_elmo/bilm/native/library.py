@@ -118,6 +118,31 @@ class Scores(Structure):
     )
 
 
+class Convolution(Structure):
+    """See kernel.hpp."""
+
+    _fields_ = (
+        ("ids", c_void_p),
+        ("lengths", c_void_p),
+        ("embedding", c_void_p),
+        ("weight", c_void_p),
+        ("bias", c_void_p),
+        ("maxima", c_void_p),
+        ("places", c_void_p),
+        ("d_embedding", c_void_p),
+        ("d_weight", c_void_p),
+        ("d_bias", c_void_p),
+        ("characters", c_void_p),
+        ("d_characters", c_void_p),
+        ("max_characters", c_int64),
+        ("dim", c_int64),
+        ("width", c_int64),
+        ("count", c_int64),
+        ("n_filters", c_int64),
+        ("first_filter", c_int64),
+    )
+
+
 def _path() -> Path | None:
     places = (Path(__file__).with_name(f"_kernel{suffix}") for suffix in EXTENSION_SUFFIXES)
     return next((place for place in places if place.exists()), None)
@@ -145,6 +170,7 @@ def _library() -> ctypes.CDLL | None:
         "elmo_pack": ([c_int64, c_void_p, c_int64, c_int64, c_int64, c_bool, c_void_p], None),
         "elmo_run": ([c_int64, POINTER(Batch), POINTER(Direction), c_int64], c_bool),
         "elmo_cells": ([c_int64, c_bool, POINTER(Cells), c_int64, c_int64], None),
+        "elmo_convolve": ([c_int64, c_bool, POINTER(Convolution), c_int64], None),
         "elmo_scores": ([c_int64, POINTER(Scores), c_int64], None),
         "elmo_multiply_add": ([c_int64, POINTER(Linear), c_int64, c_int64], None),
     }
@@ -205,6 +231,10 @@ class NativeKernel:
     def scores(self, scores: Scores, n_rows: int) -> None:
         """What training computes of a softmax between its products; for kernels of float32."""
         _loaded().elmo_scores(self.number, scores, n_rows)
+
+    def convolve(self, convolution: Convolution, n_words: int, *, backward: bool) -> None:
+        """What training computes of the filters of one width, forward or backward; for kernels of float32."""
+        _loaded().elmo_convolve(self.number, backward, convolution, n_words)
 
 
 def _loaded() -> ctypes.CDLL:

@@ -12,8 +12,7 @@
 
 namespace {
 #include "layer.inc"
-#include "scores.inc"
-#include "cells.inc"
+#include "training.inc"
 
 bool always() { return true; }
 }  // namespace

@@ -1,0 +1,132 @@
+"""Convolutions over the characters of words and the greatest value of each filter, for training by the native kernel.
+
+One filter's greatest value comes from one window: so the gradient of a word takes as many windows as there are filters,
+where that of a convolution takes all of them. Nothing of the size of the windows is kept.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from .native import NativeKernel
+from .native.library import PANEL, Convolution
+from .parallel import both
+
+
+def convolve(
+    kernel: NativeKernel, embedding: nn.Embedding, convolutions: Iterable[nn.Module], ids: Tensor, lengths: Tensor
+) -> Tensor:
+    """The greatest values of all filters, (n_words, n_filters) float32, differentiable.
+
+    Args:
+        kernel: One of float32.
+        embedding: Vectors of characters, float32 in the processor's memory; its padding gets no gradient.
+        convolutions: `nn.Conv1d`, each.
+        ids: (n_words, n_characters).
+        lengths: (n_words,) the characters of each word, padding behind it left out.
+    """
+    parameters = [conv.get_parameter(name) for conv in convolutions for name in ("weight", "bias")]
+    found: Tensor = _Convolutions.apply(
+        kernel, embedding.padding_idx, ids.contiguous(), lengths.contiguous(), embedding.weight, *parameters
+    )
+    return found
+
+
+class _Convolutions(torch.autograd.Function):
+    """Halves of the words side by side, see `parallel.both`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        kernel: NativeKernel,
+        untrained: int | None,
+        ids: Tensor,
+        lengths: Tensor,
+        embedding: Tensor,
+        *parameters: Tensor,
+    ) -> Tensor:
+        words = _Words(kernel, ids, lengths, embedding, parameters)
+        maxima, places = words.forward()
+        ctx.save_for_backward(ids, lengths, embedding, places, *parameters)
+        ctx.kernel, ctx.untrained = kernel, untrained
+        return maxima
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_maxima: Tensor) -> tuple[Tensor | None, ...]:
+        ids, lengths, embedding, places, *parameters = ctx.saved_tensors
+        d_embedding, *gradients = _Words(ctx.kernel, ids, lengths, embedding, parameters).backward(d_maxima, places)
+        if ctx.untrained is not None:
+            d_embedding[ctx.untrained] = 0
+        return None, None, None, None, d_embedding, *gradients
+
+
+class _Words:
+    """What a pass forward or backward reads."""
+
+    def __init__(
+        self, kernel: NativeKernel, ids: Tensor, lengths: Tensor, embedding: Tensor, parameters: Sequence[Tensor]
+    ) -> None:
+        self._kernel, self._ids, self._lengths = kernel, ids, lengths
+        self._embedding = embedding.contiguous()
+        # (count, width * dim), as a window's characters lie in memory.
+        self._weights = [weight.transpose(1, 2).flatten(1).contiguous() for weight in parameters[::2]]
+        self._biases = [bias.contiguous() for bias in parameters[1::2]]
+        self._shape = len(ids), sum(map(len, self._weights))
+
+    def forward(self) -> tuple[Tensor, Tensor]:
+        """The greatest values, and the windows that they come from, both (n_words, n_filters)."""
+        maxima, places = torch.empty(self._shape), torch.empty(self._shape, dtype=torch.int32)
+        panels = [_panels(weight) for weight in self._weights]
+        self._in_halves(lambda rows: self._run(rows, panels, maxima, places, None))
+        return maxima, places
+
+    def backward(self, d_maxima: Tensor, places: Tensor) -> list[Tensor]:
+        """The gradients of the embedding, and of the weight and the bias of each convolution."""
+        d_maxima, parts = d_maxima.contiguous(), list[list[Tensor]]()
+
+        def run(rows: slice) -> None:
+            pairs = zip(self._weights, self._biases, strict=True)
+            gradients = [torch.zeros_like(tensor) for tensor in (self._embedding, *(t for pair in pairs for t in pair))]
+            self._run(rows, self._weights, d_maxima, places, gradients)
+            parts.append(gradients)
+
+        self._in_halves(run)
+        d_embedding, *gradients = (sum(part[1:], part[0]) for part in zip(*parts, strict=True))
+        for i, weight in enumerate(gradients[::2]):
+            gradients[2 * i] = weight.view(len(weight), -1, self._embedding.shape[1]).transpose(1, 2)
+        return [d_embedding, *gradients]
+
+    def _in_halves(self, run: Callable[[slice], None]) -> None:
+        middle = len(self._ids) // 2
+        both(lambda: run(slice(0, middle)), lambda: run(slice(middle, len(self._ids))))
+
+    def _run(
+        self, rows: slice, weights: Sequence[Tensor], maxima: Tensor, places: Tensor, gradients: list[Tensor] | None
+    ) -> None:
+        """One after another the filters of each width. `gradients` are added to, None means forward."""
+        ids, lengths, maxima, places = self._ids[rows], self._lengths[rows], maxima[rows], places[rows]
+        max_characters, dim = ids.shape[1], self._embedding.shape[1]
+        memory, first = torch.empty(2, max_characters, dim), 0
+        for i, (weight, own, bias) in enumerate(zip(weights, self._weights, self._biases, strict=True)):
+            tensors = [ids, lengths, self._embedding, weight, bias, maxima, places]
+            added = [None] * 3 if gradients is None else [gradients[0], *gradients[2 * i + 1 : 2 * i + 3]]
+            convolution = Convolution(
+                *(tensor.data_ptr() for tensor in tensors),
+                *(None if tensor is None else tensor.data_ptr() for tensor in added),
+                *(half.data_ptr() for half in memory),
+                *(max_characters, dim, own.shape[1] // dim, len(own), self._shape[1], first),
+            )
+            self._kernel.convolve(convolution, len(ids), backward=gradients is not None)
+            first += len(own)
+
+
+def _panels(weight: Tensor) -> Tensor:
+    """(count, n_inputs) -> (n_panels, n_inputs, PANEL), filled up with zeros."""
+    count, n_inputs = weight.shape
+    padded = weight.new_zeros(-(-count // PANEL) * PANEL, n_inputs)
+    padded[:count] = weight
+    return padded.view(-1, PANEL, n_inputs).transpose(1, 2).contiguous()
