@@ -21,16 +21,26 @@ class CellUpdate(Protocol):
     """The equations of Sak et al. 2014, section 2, without peepholes, the cell clipped before its output gate."""
 
     def forward(
-        self, gates: Tensor, before: Tensor, cells: Tensor, squashed: Tensor, exposed: Tensor, clip: float
+        self,
+        products: Tensor,
+        bias: Tensor | None,
+        gates: Tensor,
+        before: Tensor,
+        cells: Tensor,
+        squashed: Tensor,
+        exposed: Tensor,
+        clip: float,
     ) -> None:
         """From the gates' arguments to cells.
 
         Args:
-            gates: Their arguments, and then what their functions make of them.
+            products: The gates' arguments but for the bias, in the type of the products; may be `gates` itself.
+            bias: None for none.
+            gates: To be filled with what the gates' functions make of their arguments.
             before: The cells of the step before.
             cells: To be filled with the new ones.
             squashed: To be filled with their tanh.
-            exposed: To be filled with what the output gate lets through of it.
+            exposed: To be filled with what the output gate lets through of it, in the type of the products.
             clip: The bound of a cell.
         """
 
@@ -53,8 +63,8 @@ class CellUpdate(Protocol):
             before: The cells of the step before, also where `keep` has set them to zero.
             cells: The new ones.
             squashed: Their tanh.
-            d_exposed: The gradient of what `forward` gave. May be overwritten.
-            d_gates: To be filled.
+            d_exposed: The gradient of what `forward` gave, in the type of the products. May be overwritten.
+            d_gates: To be filled, the same.
             d_cells: The gradient of the cells; overwritten with that of the cells before.
             keep: (n, 1), 0 where a sequence started anew, else 1.
             clip: The bound of a cell.
@@ -65,9 +75,19 @@ class TorchCells:
     """By torch, in any type and on any device."""
 
     def forward(
-        self, gates: Tensor, before: Tensor, cells: Tensor, squashed: Tensor, exposed: Tensor, clip: float
+        self,
+        products: Tensor,
+        bias: Tensor | None,
+        gates: Tensor,
+        before: Tensor,
+        cells: Tensor,
+        squashed: Tensor,
+        exposed: Tensor,
+        clip: float,
     ) -> None:
         """See `CellUpdate`."""
+        if bias is not None:
+            torch.add(products, bias, out=gates)
         i, j, f, o = gates.chunk(4, dim=1)
         i.sigmoid_()
         j.tanh_()
@@ -88,8 +108,9 @@ class TorchCells:
         clip: float,
     ) -> None:
         """See `CellUpdate`."""
+        d_exposed, result = d_exposed.to(gates.dtype), torch.empty_like(gates)
         i, j, f, o = gates.chunk(4, dim=1)
-        d_i, d_j, d_f, d_o = d_gates.chunk(4, dim=1)
+        d_i, d_j, d_f, d_o = result.chunk(4, dim=1)
         _sigmoid_backward(d_exposed * squashed, o, grad_input=d_o)
         d_cells += torch.ops.aten.tanh_backward(d_exposed.mul_(o), squashed)
         hardtanh_backward(d_cells, cells, -clip, clip, grad_input=d_cells)
@@ -101,6 +122,7 @@ class TorchCells:
             d_kept.mul_(keep)
             d_cells.mul_(keep)
         _sigmoid_backward(d_kept, f, grad_input=d_f)
+        d_gates.copy_(result)
 
 
 class NativeCells:
@@ -110,11 +132,19 @@ class NativeCells:
         self._kernel = kernel
 
     def forward(
-        self, gates: Tensor, before: Tensor, cells: Tensor, squashed: Tensor, exposed: Tensor, clip: float
+        self,
+        products: Tensor,
+        bias: Tensor | None,
+        gates: Tensor,
+        before: Tensor,
+        cells: Tensor,
+        squashed: Tensor,
+        exposed: Tensor,
+        clip: float,
     ) -> None:
         """See `CellUpdate`."""
-        before = before.contiguous()
-        step = Cells(*_addresses(gates, before, cells, squashed, exposed), cell_dim=cells.shape[1], clip=clip)
+        tensors = products, bias, gates, before.contiguous(), cells, squashed, exposed
+        step = Cells(*_addresses(*tensors), cell_dim=cells.shape[1], clip=clip, is_half=_is_half(products))
         self._kernel.step(step, len(cells), torch.get_num_threads(), backward=False)
 
     def backward(
@@ -130,22 +160,33 @@ class NativeCells:
         clip: float,
     ) -> None:
         """See `CellUpdate`."""
-        before, d_exposed = before.contiguous(), d_exposed.contiguous()
-        step = Cells(
-            *_addresses(gates, before, cells, squashed, d_exposed, d_gates, d_cells),
-            keep=None if keep is None else keep.data_ptr(),
-            cell_dim=cells.shape[1],
-            clip=clip,
+        tensors = (
+            d_exposed.contiguous(),
+            None,
+            gates,
+            before.contiguous(),
+            cells,
+            squashed,
+            None,
+            d_gates,
+            d_cells,
+            keep,
         )
+        step = Cells(*_addresses(*tensors), cell_dim=cells.shape[1], clip=clip, is_half=_is_half(d_exposed))
         self._kernel.step(step, len(cells), torch.get_num_threads(), backward=True)
 
 
-def _addresses(*tensors: Tensor) -> list[int]:
-    assert all(tensor.is_contiguous() for tensor in tensors)
-    return [tensor.data_ptr() for tensor in tensors]
+def _addresses(*tensors: Tensor | None) -> list[int | None]:
+    assert all(tensor is None or tensor.is_contiguous() for tensor in tensors)
+    return [None if tensor is None else tensor.data_ptr() for tensor in tensors]
 
 
-def cells_for(x: Tensor) -> CellUpdate:
-    """What computes in the type and on the device of x."""
-    kernel = kernel_for("float32") if x.dtype == torch.float32 and x.device.type == "cpu" else None
+def _is_half(products: Tensor) -> bool:
+    return products.dtype == torch.bfloat16
+
+
+def cells_for(x: Tensor, product_dtype: torch.dtype) -> CellUpdate:
+    """What computes in the type and on the device of x, with products of such a type."""
+    fits = x.dtype == torch.float32 and x.device.type == "cpu" and product_dtype in (torch.float32, torch.bfloat16)
+    kernel = kernel_for("float32") if fits else None
     return TorchCells() if kernel is None else NativeCells(kernel)

@@ -118,20 +118,23 @@ def _forward(
     gates = x.new_empty(n_rows, 4 * cell_dim)
     cells = x.new_empty(n_rows, cell_dim)
     squashed = x.new_empty(n_rows, cell_dim)  # tanh of the cell state
-    exposed = x.new_empty(n_rows, cell_dim)  # the part of it that the output gate lets through
+    exposed = x.new_empty(n_rows, cell_dim, dtype=dtype)  # the part of it that the output gate lets through
     output = x.new_empty(n_rows, projection_dim)
     final_hidden, final_cell, first_cell = hidden.clone(), cell.clone(), cell
-    compute = cells_for(x)
+    compute = cells_for(x, dtype)
 
     for rows, size, going_on in _steps(steps.batch_sizes):
         h, c = hidden[:size], cell[:size]
         if keep is not None:
             h, c = h * keep[rows], c * keep[rows]
         arguments[rows, input_dim:] = h
-        _product(bias, arguments[rows], product_weight, out=gates[rows])
-        compute.forward(gates[rows], c, cells[rows], squashed[rows], exposed[rows], steps.cell_clip)
+        if dtype == x.dtype:
+            products, rest = torch.addmm(bias, arguments[rows], product_weight, out=gates[rows]), None
+        else:
+            products, rest = arguments[rows] @ product_weight, bias
+        compute.forward(products, rest, gates[rows], c, cells[rows], squashed[rows], exposed[rows], steps.cell_clip)
         cell = cells[rows]
-        projected = (exposed[rows].to(dtype) @ product_projection).to(x.dtype)
+        projected = (exposed[rows] @ product_projection).to(x.dtype)
         hidden = torch.clamp(projected, -steps.projection_clip, steps.projection_clip, out=output[rows])
         final_hidden[going_on:size], final_cell[going_on:size] = hidden[going_on:], cell[going_on:]
 
@@ -160,11 +163,11 @@ def _backward(
     input_dim = arguments.shape[1] - projection.shape[0]
     product_weight, product_projection = weight.to(dtype), projection.to(dtype)
     d_arguments = output.new_empty(arguments.shape)
-    d_gates = torch.empty_like(gates)
+    d_gates = torch.empty_like(gates, dtype=dtype)
     d_projected = torch.empty_like(output)
     # The gradient with respect to the state after the step at hand. Sequences that end early wait below `size`.
     d_hidden, d_cell = d_final_hidden.clone(), d_final_cell.contiguous().clone()
-    compute = cells_for(output)
+    compute = cells_for(output, dtype)
 
     all_steps = _steps(steps.batch_sizes)
     cells_before = [first_cell, *(cells[rows] for rows, *_ in all_steps)]
@@ -172,7 +175,7 @@ def _backward(
         dh, dc = d_hidden[:size], d_cell[:size]
         dh += d_output[rows]
         hardtanh_backward(dh, output[rows], -steps.projection_clip, steps.projection_clip, grad_input=d_projected[rows])
-        d_exposed = (d_projected[rows].to(dtype) @ product_projection).to(output.dtype)
+        d_exposed = d_projected[rows].to(dtype) @ product_projection
         compute.backward(
             gates[rows],
             before[:size],
@@ -184,15 +187,15 @@ def _backward(
             None if keep is None else keep[rows],
             steps.cell_clip,
         )
-        d_arguments[rows] = d_gates[rows].to(dtype) @ product_weight
+        d_arguments[rows] = d_gates[rows] @ product_weight
         dh.copy_(d_arguments[rows, input_dim:])
         if keep is not None:
             dh.mul_(keep[rows])
 
-    product_gates = d_gates.to(dtype)
-    d_weight = (product_gates.t() @ arguments).to(weight.dtype)
-    d_projection = (d_projected.to(dtype).t() @ exposed.to(dtype)).to(projection.dtype)
-    return d_arguments[:, :input_dim], d_hidden, d_cell, d_weight, d_gates.sum(dim=0), d_projection
+    d_weight = (d_gates.t() @ arguments).to(weight.dtype)
+    d_bias = d_gates.sum(dim=0).to(output.dtype)  # summed up in float32 in any case
+    d_projection = (d_projected.to(dtype).t() @ exposed).to(projection.dtype)
+    return d_arguments[:, :input_dim], d_hidden, d_cell, d_weight, d_bias, d_projection
 
 
 def _product_dtype(x: Tensor) -> torch.dtype:
@@ -206,11 +209,3 @@ def _steps(batch_sizes: Sequence[int]) -> list[tuple[slice, int, int]]:
     ends = accumulate(batch_sizes)
     sizes = zip(batch_sizes, [*batch_sizes[1:], 0], strict=True)
     return [(slice(end - size, end), size, going_on) for end, (size, going_on) in zip(ends, sizes, strict=True)]
-
-
-def _product(bias: Tensor, x: Tensor, weight: Tensor, out: Tensor) -> None:
-    """bias + x @ weight, in the precision of the factors, into `out`."""
-    if x.dtype == out.dtype:
-        torch.addmm(bias, x, weight, out=out)
-    else:
-        torch.add(x @ weight, bias, out=out)

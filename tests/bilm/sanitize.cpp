@@ -20,6 +20,9 @@ int64_t elmo_packed_bytes(int64_t kernel, bool gates, int64_t n_outputs, int64_t
 void elmo_pack(int64_t kernel, const float*, int64_t n_outputs, int64_t n_inputs, int64_t stride, bool gates, char*);
 bool elmo_run(int64_t kernel, const Batch*, const Direction*, int64_t n_threads);
 void elmo_multiply_add(int64_t kernel, const Linear*, int64_t n_rows, int64_t n_threads);
+void elmo_cells(int64_t kernel, bool backward, const Cells*, int64_t n_rows, int64_t n_threads);
+void elmo_scores(int64_t kernel, const Scores*, int64_t n_rows);
+void elmo_convolve(int64_t kernel, bool backward, const Convolution*, int64_t n_words);
 }
 
 namespace {
@@ -97,6 +100,67 @@ void multiply_add(int64_t kernel, unsigned seed) {
     elmo_multiply_add(kernel, &linear, n_rows, random.upto(4));
 }
 
+void cells(int64_t kernel, unsigned seed) {
+    Random random{std::mt19937(seed)};
+    const int64_t n_rows = random.upto(100), cell_dim = random.upto(70), n = n_rows * cell_dim;
+    const bool is_half = seed % 3 == 0;
+    Numbers gates(4 * n), before = random.numbers(n), state(n), squashed(n), d_cells = random.numbers(n), keep(n_rows, 1.0f),
+            bias = random.numbers(4 * cell_dim);
+    std::vector<char> products(n * (is_half ? 8 : 16)), exposed(n * (is_half ? 2 : 4)), d_gates(n * (is_half ? 8 : 16));
+    const Cells all{products.data(), bias.data(), gates.data(), before.data(), state.data(), squashed.data(), exposed.data(),
+                    d_gates.data(), d_cells.data(), seed % 2 ? keep.data() : nullptr, cell_dim, 3.0f, is_half};
+    for (bool backward : {false, true}) elmo_cells(kernel, backward, &all, n_rows, random.upto(4));
+}
+
+void scores(int64_t kernel, unsigned seed) {
+    Random random{std::mt19937(seed)};
+    const int64_t n_rows = random.upto(5), n_classes = random.upto(200), is_half = seed % 2;
+    std::vector<uint16_t> halves(n_rows * n_classes);
+    Numbers logits = random.numbers(is_half ? 0 : n_rows * n_classes), bias = random.numbers(n_classes),
+            own = random.numbers(n_rows), d_true(n_rows), losses(n_rows), d_bias(n_classes), memory(padded(n_classes));
+    std::vector<int64_t> hits(n_rows);
+    for (int64_t& hit : hits) hit = random.upto(n_classes + 1) - 2;
+    void* products = is_half ? static_cast<void*>(halves.data()) : logits.data();
+    const Scores all{products,      is_half,       bias.data(),   hits.data(),   own.data(),
+                     d_true.data(), losses.data(), d_bias.data(), memory.data(), n_classes};
+    elmo_scores(kernel, &all, n_rows);
+}
+
+void convolve(int64_t kernel, unsigned seed) {
+    Random random{std::mt19937(seed)};
+    const int64_t width = random.upto(7), max_characters = width + random.upto(9), dim = random.upto(20);
+    const int64_t n_words = random.upto(6), count = random.upto(140), n_inputs = width * dim, n_characters = 9;
+    std::vector<int64_t> ids(n_words * max_characters), lengths(n_words);
+    for (int64_t& id : ids) id = random.upto(n_characters) - 1;
+    for (int64_t& length : lengths) length = random.upto(max_characters + 1) - 1;
+    const Numbers embedding = random.numbers(n_characters * dim), panels = random.numbers(padded(count) * n_inputs),
+                  weight = random.numbers(count * n_inputs), bias = random.numbers(count);
+    Numbers maxima(n_words * count), d_embedding(n_characters * dim), d_weight(count * n_inputs), d_bias(count),
+        memory(max_characters * dim), d_memory(max_characters * dim);
+    std::vector<int32_t> places(n_words * count);
+    for (bool backward : {false, true}) {
+        const Convolution all{ids.data(),
+                              lengths.data(),
+                              embedding.data(),
+                              (backward ? weight : panels).data(),
+                              bias.data(),
+                              maxima.data(),
+                              places.data(),
+                              d_embedding.data(),
+                              d_weight.data(),
+                              d_bias.data(),
+                              memory.data(),
+                              d_memory.data(),
+                              max_characters,
+                              dim,
+                              width,
+                              count,
+                              count,
+                              0};
+        elmo_convolve(kernel, backward, &all, n_words);
+    }
+}
+
 void run_all(unsigned first_seed) {
     for (unsigned seed = first_seed; seed < first_seed + 12; seed++) {
         const double wanted = run(0, seed);
@@ -106,7 +170,8 @@ void run_all(unsigned first_seed) {
                 std::printf("%s differs with seed %u\n", elmo_kernel_name(kernel), seed);
                 std::exit(1);
             }
-            if (kernel % 2 == 0 && kernel < 6) multiply_add(kernel, seed);  // those of float32
+            if (kernel % 2 || kernel >= 6) continue;
+            for (auto part : {multiply_add, cells, scores, convolve}) part(kernel, seed);  // float32 alone has them
         }
     }
 }

@@ -18,12 +18,17 @@ if not KERNELS:
 every_kernel = pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
 
 
-def step(compute: CellUpdate, inputs: list[Tensor], keep: Tensor | None, clip: float) -> list[Tensor]:
+def step(
+    compute: CellUpdate, inputs: list[Tensor], keep: Tensor | None, clip: float, half: bool = False
+) -> list[Tensor]:
     """All that comes of a step forward and backward."""
-    gates, before, d_exposed, d_cells = (tensor.clone() for tensor in inputs)
-    cells, squashed, exposed, d_gates = (torch.empty_like(x) for x in (before, before, before, gates))
-    compute.forward(gates, before if keep is None else before * keep, cells, squashed, exposed, clip)
-    compute.backward(gates, before, cells, squashed, d_exposed.clone(), d_gates, d_cells, keep, clip)
+    products, bias, before, d_exposed, d_cells = (tensor.clone() for tensor in inputs)
+    dtype = torch.bfloat16 if half else before.dtype
+    gates, cells, squashed = (torch.empty_like(x) for x in (products, before, before))
+    exposed, d_gates = torch.empty_like(before, dtype=dtype), torch.empty_like(gates, dtype=dtype)
+    kept = before if keep is None else before * keep
+    compute.forward(products.to(dtype), bias, gates, kept, cells, squashed, exposed, clip)
+    compute.backward(gates, before, cells, squashed, d_exposed.to(dtype), d_gates, d_cells, keep, clip)
     return [gates, cells, squashed, exposed, d_gates, d_cells]
 
 
@@ -34,31 +39,36 @@ def step(compute: CellUpdate, inputs: list[Tensor], keep: Tensor | None, clip: f
     cell_dim=st.sampled_from([1, 3, 8, 15, 16, 17, 40]),
     clip=st.sampled_from([0.5, 3.0, float("inf")]),
     starts=st.booleans(),
+    half=st.booleans(),
     n_threads=st.integers(1, 4),
     seed=st.integers(0, 2**31),
 )
 def test_a_step_forward_and_backward_is_that_of_float64(
-    kernel: NativeKernel, n_rows: int, cell_dim: int, clip: float, starts: bool, n_threads: int, seed: int
+    kernel: NativeKernel, n_rows: int, cell_dim: int, clip: float, starts: bool, half: bool, n_threads: int, seed: int
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
-    shapes = (4 * cell_dim, cell_dim, cell_dim, cell_dim)
-    inputs = [torch.randn(n_rows, width, generator=generator) for width in shapes]
+    rows = [torch.randn(n_rows, width, generator=generator) for width in (4 * cell_dim, *[cell_dim] * 3)]
+    if half:
+        rows[0], rows[2] = rows[0].bfloat16().float(), rows[2].bfloat16().float()
+    inputs = [rows[0], torch.randn(4 * cell_dim, generator=generator), *rows[1:]]
     keep = torch.randint(0, 2, (n_rows, 1), generator=generator).float() if starts else None
     threads = torch.get_num_threads()
     torch.set_num_threads(n_threads)
     try:
-        found = step(NativeCells(kernel), inputs, keep, clip)
+        found = step(NativeCells(kernel), inputs, keep, clip, half)
     finally:
         torch.set_num_threads(threads)
     doubles = [tensor.double() for tensor in inputs]
     wanted = step(TorchCells(), doubles, None if keep is None else keep.double(), clip)
     for ours, theirs in zip(found, wanted, strict=True):
-        torch.testing.assert_close(ours.double(), theirs, rtol=0, atol=1e-5)
+        tolerance = 2**-8 if ours.dtype == torch.bfloat16 else 0
+        torch.testing.assert_close(ours.double(), theirs, rtol=tolerance, atol=1e-5)
 
 
 @every_kernel
 def test_a_number_that_is_none_stays_one(kernel: NativeKernel) -> None:
-    inputs = [torch.full((2, width), torch.nan) for width in (12, 3, 3, 3)]
+    inputs = [torch.full((2, width), torch.nan) for width in (12, 12, 3, 3, 3)]
+    inputs[1] = inputs[1][0]
     for tensor in step(NativeCells(kernel), inputs, None, 3.0):
         assert tensor.isnan().all()
 
@@ -84,12 +94,12 @@ def test_gradients_of_a_layer_are_those_of_float64(monkeypatch: pytest.MonkeyPat
         (output.square().sum() + new_hidden.sum() + new_cell.square().sum()).backward()
         return [tensor.grad for tensor in (x, hidden, cell, *layer.parameters())]
 
-    assert isinstance(cells_for(inputs[0]), NativeCells)
-    assert isinstance(cells_for(inputs[0].double()), TorchCells)
+    assert isinstance(cells_for(inputs[0], torch.float32), NativeCells)
+    assert isinstance(cells_for(inputs[0].double(), torch.float64), TorchCells)
     for ours, theirs in zip(gradients(torch.float32), gradients(torch.float64), strict=True):
         torch.testing.assert_close(ours.double(), theirs, rtol=1e-5, atol=1e-5)
 
 
 def test_without_the_kernel_torch_computes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "0")
-    assert isinstance(cells_for(torch.ones(1)), TorchCells)
+    assert isinstance(cells_for(torch.ones(1), torch.float32), TorchCells)

@@ -52,18 +52,21 @@ struct Linear {
     int64_t n_inputs, n_outputs;
 };
 
-// A step of a layer in training, all (n_rows, cell_dim), or four times as wide for gates.
+// A step of a layer in training, all (n_rows, cell_dim), or four times as wide for gates: i, j, f, o.
 struct Cells {
-    float* gates;     // forward: before their functions, and then after; i, j, f, o
+    void* products;     // forward: the gates' arguments without the bias; backward: the gradient of `exposed`
+    const float* bias;  // (4 * cell_dim,), or null for none
+    float* gates;
     float* before;    // the cells of the step before
     float* cells;     // after this one
     float* squashed;  // tanh of these
-    float* exposed;   // what the output gate lets through; backward: its gradient
-    float* d_gates;
+    void* exposed;    // what the output gate lets through
+    void* d_gates;
     float* d_cells;     // backward: the gradient of the cells after, and then before
     const float* keep;  // (n_rows,) 0 where a sequence starts anew, else 1; or null
     int64_t cell_dim;
     float clip;
+    int64_t is_half;  // whether what void* points to, which is factors and products, is bfloat16; else float32
 };
 
 // Rows of scores in training: the softmax of a row's own class and of all others, and what goes back.

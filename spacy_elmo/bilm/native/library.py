@@ -88,6 +88,8 @@ class Cells(Structure):
     """See kernel.hpp."""
 
     _fields_ = (
+        ("products", c_void_p),
+        ("bias", c_void_p),
         ("gates", c_void_p),
         ("before", c_void_p),
         ("cells", c_void_p),
@@ -98,6 +100,7 @@ class Cells(Structure):
         ("keep", c_void_p),
         ("cell_dim", c_int64),
         ("clip", c_float),
+        ("is_half", c_int64),
     )
 
 
