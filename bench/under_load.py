@@ -4,15 +4,19 @@
 
 Each figure comes from a process of its own that computes with as many threads as the machine has cores, or as the row
 says: alone; beside one busy process a core; on one core, as by `taskset`; and with the time of half the cores, as by a
-container's quota. Inference is `BiLM.embed` of the embedded model, training its `forward` and the gradient of all its
-parameters, 32 sentences at a time. FILE has a sentence a line, words apart by spaces. Prints how many times as long a
-token takes as alone: 2 is a fair share beside as many others, and on one core of two. Linux alone.
+container's quota. Of the embedded model, 32 sentences at a time: "inference" is `BiLM.embed`, "nlp.update" what training
+along with a pipeline computes of it, "autograd" the same by `BiLM.forward` and PyTorch's `backward`, as in a loop of
+one's own. "pretraining" is the command with `pretrain_sm.cfg`, 64 sequences at a time. FILE has a sentence a line, words
+apart by spaces. Prints how many times as long a token takes as alone: 2 is a fair share beside as many others, and on
+one core of two. Linux alone.
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,26 +26,31 @@ from statistics import median
 
 import torch
 
-from spacy_elmo import load_bilm
 from spacy_elmo.bilm.inference import explain, processor
+from spacy_elmo.layers.shim import BiLMShim
+from spacy_elmo.pretraining.run import pretrain
 
 BATCH = 32
-KINDS = ("inference", "training", "training, OMP_WAIT_POLICY=passive", "training, OMP_NUM_THREADS=1")
+CONFIG = Path(__file__).parent.parent / "configs" / "pretrain_sm.cfg"
+KINDS = (
+    "inference",
+    "pretraining",
+    "nlp.update",
+    "autograd",
+    "autograd, OMP_WAIT_POLICY=passive",
+    "autograd, OMP_NUM_THREADS=1",
+)
 
 
 def measure(kind: str, text: Path, seconds: float) -> float:
     """Tokens a second of the clock, in this process."""
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(os.cpu_count() or 1)
-    bilm = load_bilm("en_elmo_sm", device="cpu")
+    if kind == "pretraining":
+        return pretraining_rate(text)
     sentences = [line.split() for line in text.read_text("utf8").splitlines() if line.strip()]
     batches = cycle([sentences[i : i + BATCH] for i in range(0, len(sentences), BATCH)])
-
-    def train(batch: list[list[str]]) -> None:
-        bilm.zero_grad()
-        torch.cat([layers.flatten() for layers in bilm(batch)]).square().sum().backward()
-
-    step: Callable[[list[list[str]]], object] = bilm.embed if kind == "inference" else train
+    step = steps()[kind]
     step(next(batches))
     n_tokens, start = 0, time.perf_counter()
     while time.perf_counter() - start < seconds:
@@ -49,6 +58,37 @@ def measure(kind: str, text: Path, seconds: float) -> float:
         step(batch)
         n_tokens += sum(map(len, batch))
     return n_tokens / (time.perf_counter() - start)
+
+
+def steps() -> dict[str, Callable[[list[list[str]]], object]]:
+    """What is done with a batch."""
+    shim = BiLMShim("en_elmo_sm", "float32")
+    bilm = shim.bilm
+
+    def update(batch: list[list[str]]) -> None:
+        bilm.zero_grad()
+        layers, backprop = shim.begin_update(batch)
+        backprop(layers)
+
+    def autograd(batch: list[list[str]]) -> None:
+        bilm.zero_grad()
+        torch.cat([layers.flatten() for layers in bilm(batch)]).square().sum().backward()
+
+    return {"inference": bilm.embed, "nlp.update": update, "autograd": autograd}
+
+
+def pretraining_rate(text: Path) -> float:
+    """As the log of a short run has it, its first steps left out, which warm up."""
+    settings = {
+        "paths.train": str(text),
+        "vocabulary.min_count": 1,
+        "training.batch_size": 64,
+        "training.max_steps": 12,
+    }
+    with tempfile.TemporaryDirectory() as directory:
+        output = pretrain(CONFIG, Path(directory, "run"), {**settings, "training.log_every": 1}).parent
+        lines = [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
+    return median([line["tokens_per_second"] for line in lines if "tokens_per_second" in line][3:])
 
 
 @contextmanager
@@ -98,7 +138,7 @@ def run(kind: str, text: Path, seconds: float, cores: set[int], group: Path | No
             (group / "cgroup.procs").write_text(str(os.getpid()))
 
     found = subprocess.run(command, check=True, capture_output=True, env=environment, preexec_fn=confine)
-    return float(found.stdout)
+    return float(found.stdout.split()[-1])
 
 
 def main() -> None:
