@@ -4,11 +4,11 @@
 
 Each figure comes from a process of its own that computes with as many threads as the machine has cores, or as the row
 says: alone; beside one busy process a core; on one core, as by `taskset`; and with the time of half the cores, as by a
-container's quota. Of the embedded model, 32 sentences at a time: "inference" is `BiLM.embed`, "nlp.update" what training
-along with a pipeline computes of it, "autograd" the same by `BiLM.forward` and PyTorch's `backward`, as in a loop of
-one's own. "pretraining" is the command with `pretrain_sm.cfg`, 64 sequences at a time. FILE has a sentence a line, words
-apart by spaces. Prints how many times as long a token takes as alone: 2 is a fair share beside as many others, and on
-one core of two. Linux alone.
+container's quota. Of the embedded model, 32 sentences at a time: "inference" is `BiLM.embed`, "nlp.update" what
+training along with a pipeline computes of it, "autograd" the same by `BiLM.forward` and PyTorch's `backward`, as in a
+loop of one's own. "pretraining" is the command with `pretrain_sm.cfg`, 64 sequences at a time. FILE has a sentence a
+line, words apart by spaces. Prints how many times as long a token takes as alone: 2 is a fair share beside as many
+others, and on one core of two. Linux alone.
 """
 
 import argparse
