@@ -53,6 +53,11 @@ VARIANTS: dict[str, dict[str, str]] = {
     "projection 256": {"model.projection_dim": "256"},
     "projection 256, cell 1024": {"model.projection_dim": "256", "model.cell_dim": "1024"},
     "projection 256, more filters": {"model.projection_dim": "256", "model.filters": MORE_FILTERS},
+    "projection 256, cell 1024, more filters": {
+        "model.projection_dim": "256",
+        "model.cell_dim": "1024",
+        "model.filters": MORE_FILTERS,
+    },
     "fewer filters": {"model.filters": FEWER_FILTERS},
     "more filters": {"model.filters": MORE_FILTERS},
     "1 layer, cell 1024": {"model.n_layers": "1", "model.cell_dim": "1024"},
