@@ -109,20 +109,26 @@ def _score_batch(
     config = model.bilm.config
     types = WordTypes.of(sentences, model.bilm.word_encoder)
     layers, _ = model.bilm.engine.run(types, BiLMState.zeros(config, len(sentences), model.bilm.device))
-    classes = [[0, *(numbers.get(word, UNKNOWN) for word in sentence), 1] for sentence in sentences]
-    ends = np.cumsum([0, *types.lengths])
-    results = []
-    for start, end, targets in zip(ends, ends[1:], classes, strict=False):
-        forward, backward = layers[-1, start:end].chunk(2, dim=1)
-        wanted = torch.tensor(targets, device=model.bilm.device)
-        results.append(
-            SentenceScore(
-                forward=model.softmax.log_probabilities(forward[:-1], wanted[1:]).cpu().numpy(),
-                backward=model.softmax.log_probabilities(backward[1:], wanted[:-1]).cpu().numpy(),
-                n_unknown=targets.count(UNKNOWN),
-            )
+    targets = [[0, *(numbers.get(word, UNKNOWN) for word in sentence), 1] for sentence in sentences]
+    wanted = torch.tensor([target for sentence in targets for target in sentence], device=model.bilm.device)
+    ends = np.cumsum(types.lengths)
+    # What follows a sentence's end and what precedes its beginning is not predicted.
+    predicts_next, predicts_last = np.ones((2, len(wanted)), dtype=bool)
+    predicts_next[ends - 1] = predicts_last[np.r_[0, ends[:-1]]] = False
+    forward, backward = layers[-1].chunk(2, dim=1)
+    # All sentences at once: their scores are too large to take and give back the memory for each.
+    found = [
+        model.softmax.log_probabilities(hidden[rows], wanted[predicted]).cpu().numpy()
+        for hidden, rows, predicted in (
+            (forward, predicts_next, predicts_last),
+            (backward, predicts_last, predicts_next),
         )
-    return results
+    ]
+    cuts = np.cumsum(np.array(types.lengths) - 1)[:-1]
+    return [
+        SentenceScore(forward=of_next, backward=of_last, n_unknown=target.count(UNKNOWN))
+        for of_next, of_last, target in zip(*(np.split(array, cuts) for array in found), targets, strict=True)
+    ]
 
 
 def _exp(nats: float) -> float:
