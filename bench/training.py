@@ -1,6 +1,6 @@
 """How fast a biLM trains, beside the same model in plain PyTorch and beside what matrix products alone would allow.
 
-    python -m bench.training --text TEXTS [--threads 2] [--rounds 5] [--ranks | --layer]
+    python -m bench.training --text TEXTS [--threads 2] [--rounds 5] [--ranks | --layer | --parts]
 
 All ways take the same training steps (forward and backward language model, sampled softmax, Adam) on the same windows
 of the texts, in turns, in one process: only the ratios are worth comparing with other machines. The plain ways run the
@@ -10,7 +10,8 @@ LSTM step by step and leave every gradient to autograd:
     plain, distinct words    the character CNN over each distinct word of a window, no further than the longest
 
 `--layer` times a layer of the embedded model's shape, forward and backward, with the native kernel and without it, in
-milliseconds of the processor. `--ranks` times whole `pretrain` commands: one rank on one core, two on two, and two
+milliseconds of the processor. `--parts` takes a step of `pretrain_sm.cfg` apart, on one thread, in the same two ways
+and milliseconds. `--ranks` times whole `pretrain` commands: one rank on one core, two on two, and two
 in float32 without the kernel.
 """
 
@@ -208,6 +209,54 @@ def compare_layer(rounds: int) -> None:
         print(f"{precision}, {name}: {1000 * median(times[1:]):.0f} ms")
 
 
+def compare_parts(corpus: Corpus, config: BiLMConfig, rounds: int) -> None:
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    vocabulary, n_lanes = corpus.vocabulary(1, 40_000), 256
+    sampler, model = LogUniformSampler(len(vocabulary), NEGATIVES), LanguageModel(BiLM(config), vocabulary)
+    ids = partial(corpus.words.character_ids, max_characters=config.max_characters)
+    classes = corpus.classes(vocabulary)
+    windows = Windows(corpus, classes, ids, seed=0, unroll=UNROLL, n_lanes=n_lanes, lanes=range(n_lanes))
+    optimizer, objective = Optimizer(model, OptimizerSettings(), 1000), Objective(model)
+    state = BiLMState.zeros(config, n_lanes)
+    ways = {"PyTorch, float32": (False, "0"), "float32": (False, ""), "bfloat16": (True, "")}
+    milliseconds: dict[str, dict[str, list[float]]] = {way: {} for way in ways}
+    for step in range(rounds + 1):
+        window = windows.window(step, 0)
+        negatives = sampler.draw(generator(0, step, Purpose.NEGATIVES))
+        for way, (half, native) in ways.items():
+            os.environ[VARIABLE] = native
+            last = time.process_time()
+
+            def passed(part: str, *_: object, way: str = way) -> None:
+                nonlocal last
+                now = time.process_time()
+                milliseconds[way].setdefault(part, []).append(1000 * (now - last))
+                last = now
+
+            with torch.autocast("cpu", torch.bfloat16, enabled=half, cache_enabled=False):
+                table = model.bilm.word_encoder(torch.from_numpy(window.ids))
+                passed("words, forward")
+                words = [table[torch.from_numpy(inputs)] for inputs in window.inputs]
+                starts = torch.from_numpy(window.starts)
+                *tops, _, _ = objective.recurrence(*words, starts, state.hidden, state.cell)
+                passed("layers, forward")
+                loss = model.softmax(torch.cat(tops), torch.from_numpy(window.targets).flatten(), negatives)
+                passed("softmax, forward")
+            tops[1].register_hook(partial(passed, "softmax, backward"))
+            table.register_hook(partial(passed, "layers, backward"))
+            loss.backward()
+            passed("words, backward")
+            optimizer.clip()
+            optimizer.apply(step)
+            passed("optimizer")
+    print("| milliseconds a step | " + " | ".join(ways) + " |" + "\n|---" + "|---" * len(ways) + "|")
+    found = {way: {part: median(times[1:]) for part, times in parts.items()} for way, parts in milliseconds.items()}
+    for part in next(iter(found.values())):
+        print(f"| {part} | " + " | ".join(f"{parts[part]:,.0f}" for parts in found.values()) + " |")
+    print("| all | " + " | ".join(f"{sum(parts.values()):,.0f}" for parts in found.values()) + " |")
+
+
 def compare_ranks(text: Path, directory: Path, steps: int, rounds: int) -> None:
     """Whole commands in turns; the median of the log's speeds but for the first lines, which warm up."""
     ways = [
@@ -245,6 +294,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--layer", action="store_true")
+    parser.add_argument("--parts", action="store_true")
     parser.add_argument("--ranks", action="store_true")
     parser.add_argument("--steps", type=int, default=20, help="of each command, with --ranks")
     options = parser.parse_args()
@@ -261,6 +311,9 @@ def main() -> None:
         config, _ = read_config(CONFIG, {"paths.train": str(options.text)})
         settings = TextSettings({"nlp": config.nlp, "components": config.components})
         corpus = prepare([options.text], None, settings, Path(directory) / "corpus", n_workers=1, show_progress=False)
+        if options.parts:
+            compare_parts(corpus, config.bilm_config(), options.rounds)
+            return
         compare(corpus, options.rounds)
 
 
