@@ -32,6 +32,7 @@ from spacy_elmo.recipes.choices import OPTIMIZER
 
 from . import report
 from .datasets import read_docs, split, write_docs
+from .transformer_alone import alone
 
 RESULTS = Path("training/runs")
 CORPORA = Path("corpus")
@@ -71,6 +72,8 @@ SYSTEMS: dict[str, dict[str, Any]] = {
     "ELMo + static vectors": {"vectors": GLOVE},
     "ELMo + transformer": {"transformer": MINILM},
     "ELMo at input and output": {"at_output": True},
+    "MiniLM": {"transformer": MINILM},
+    "MiniLM, fine-tuned": {"transformer": MINILM},
 }
 
 # How long every system is trained on every share: one rule, so that none is favoured. The optimizer is the one that
@@ -155,7 +158,10 @@ class Runs:
         config["paths"] |= {"train": str(path), "dev": str(corpus / "dev.spacy")}
         config["system"]["seed"] = run.seed
         config["training"]["score_weights"] = {DATA[run.data].score: 1.0}
-        return with_settings(config, self._limits)
+        config = with_settings(config, self._limits)
+        if run.system.startswith("MiniLM"):
+            return alone(config, DATA[run.data].component, fine_tuned=run.system == "MiniLM, fine-tuned")
+        return config
 
 
 def with_settings(config: Config, settings: dict[str, Any]) -> Config:
@@ -235,6 +241,12 @@ def train_and_score(config: Config, layers: SharedLayers, test: Path | None) -> 
         train(nlp, Path(folder))
         best = spacy.load(Path(folder) / "model-best")
     layers.give_to(best)
-    found = best.evaluate(list(Corpus(test)(best)))
+    examples, start = list(Corpus(test)(best)), time.process_time()
+    found = best.evaluate(examples)
+    speed = sum(len(example.predicted) for example in examples) / (time.process_time() - start)
     weights = config["training"]["score_weights"]
-    return {"dev": max(scores), "test": 100 * sum(found[key] * weight for key, weight in weights.items() if weight)}
+    return {
+        "dev": max(scores),
+        "test": 100 * sum(found[key] * weight for key, weight in weights.items() if weight),
+        "speed": round(speed),
+    }

@@ -113,3 +113,19 @@ def test_the_domain_is_measured_before_and_after_over_one_vocabulary(folder: Pat
     assert rows[0]["perplexity"] == measured[0][1]
     assert rows[1]["perplexity"] == min(perplexity for _, perplexity in measured)
     assert rows[1]["perplexity"] < rows[0]["perplexity"]
+
+
+@pytest.mark.parametrize("data", ["uner", "reviews"])
+@pytest.mark.parametrize("system", ["MiniLM", "MiniLM, fine-tuned"])
+def test_a_transformer_takes_the_place_of_elmo(data: str, system: str) -> None:
+    pytest.importorskip("spacy_transformers")
+    config = training.Runs()._config(training.Run(data, system))
+    component = training.DATA[data].component
+    assert config["nlp"]["pipeline"] == ["transformer", component]
+    assert "elmo" not in config.to_str().replace("spacy-elmo.load_transformer", "")
+    listeners = [line for line in config.to_str().splitlines() if line.startswith("grad_factor")]
+    fine_tuned = system == "MiniLM, fine-tuned"
+    assert listeners == [f"grad_factor = {1.0 if fine_tuned else 0.0}"]
+    assert config["training"]["frozen_components"] == ([] if fine_tuned else ["transformer"])
+    # What is frozen is loaded; what is trained is loaded by its own initialization.
+    assert (config["initialize"]["before_init"] is None) == fine_tuned
