@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -96,39 +97,38 @@ def score(model: LanguageModel, sentences: Sentences) -> list[SentenceScore]:
     words = as_words(sentences)
     # The marks are no words: a word that looks like one has a number of its own, or is unknown.
     numbers = {word: i for i, word in enumerate(model.vocabulary) if i >= len(MARKS)}
-    results: dict[int, SentenceScore] = {}
+    ends = np.cumsum([0, *(len(sentence) + 1 for sentence in words)])
+    # One array for all sentences: thousands of small ones, between arrays of all words' scores, left memory in pieces.
+    forward, backward = found = np.empty((2, ends[-1]), dtype=np.float32)
     # An empty sentence still has an end to predict; its length of 1 keeps it among the others.
     for batch in batches([max(1, len(sentence)) for sentence in words]):
-        results.update(zip(batch, _score_batch(model, [words[i] for i in batch], numbers), strict=True))
-    return [results[i] for i in range(len(words))]
+        places = np.concatenate([np.arange(ends[i], ends[i + 1]) for i in batch])
+        found[:, places] = _score_batch(model, [words[i] for i in batch], numbers)
+    return [
+        SentenceScore(forward[start:end], backward[start:end], sum(word not in numbers for word in sentence))
+        for (start, end), sentence in zip(pairwise(ends), words, strict=True)
+    ]
 
 
 def _score_batch(
     model: LanguageModel, sentences: Sequence[Sequence[str]], numbers: dict[str, int]
-) -> list[SentenceScore]:
-    config = model.bilm.config
+) -> npt.NDArray[np.float32]:
+    """Forward and backward log-probabilities of sentences one after another, (2, sum of n_words + 1)."""
     types = WordTypes.of(sentences, model.bilm.word_encoder)
-    layers, _ = model.bilm.engine.run(types, BiLMState.zeros(config, len(sentences), model.bilm.device))
+    layers, _ = model.bilm.engine.run(types, BiLMState.zeros(model.bilm.config, len(sentences), model.bilm.device))
+    forward, backward = layers[-1].chunk(2, dim=1)
     targets = [[0, *(numbers.get(word, UNKNOWN) for word in sentence), 1] for sentence in sentences]
     wanted = torch.tensor([target for sentence in targets for target in sentence], device=model.bilm.device)
     ends = np.cumsum(types.lengths)
-    # What follows a sentence's end and what precedes its beginning is not predicted.
-    predicts_next, predicts_last = np.ones((2, len(wanted)), dtype=bool)
-    predicts_next[ends - 1] = predicts_last[np.r_[0, ends[:-1]]] = False
-    forward, backward = layers[-1].chunk(2, dim=1)
-    # All sentences at once: their scores are too large to take and give back the memory for each.
-    found = [
-        model.softmax.log_probabilities(hidden[rows], wanted[predicted]).cpu().numpy()
-        for hidden, rows, predicted in (
-            (forward, predicts_next, predicts_last),
-            (backward, predicts_last, predicts_next),
-        )
-    ]
-    cuts = np.cumsum(np.array(types.lengths) - 1)[:-1]
-    return [
-        SentenceScore(forward=of_next, backward=of_last, n_unknown=target.count(UNKNOWN))
-        for of_next, of_last, target in zip(*(np.split(array, cuts) for array in found), targets, strict=True)
-    ]
+    # Nothing is predicted after a sentence's end, or before its beginning.
+    has_next, has_last = np.ones((2, len(wanted)), dtype=bool)
+    has_next[ends - 1] = has_last[ends - types.lengths] = False
+    # Of all sentences at once, for the sake of the products.
+    found = (
+        model.softmax.log_probabilities(forward[has_next], wanted[has_last]),
+        model.softmax.log_probabilities(backward[has_last], wanted[has_next]),
+    )
+    return torch.stack(found).cpu().numpy()
 
 
 def _exp(nats: float) -> float:
