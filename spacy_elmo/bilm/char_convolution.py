@@ -28,7 +28,8 @@ def convolve(
         ids: (n_words, n_characters).
         lengths: (n_words,) the characters of each word, padding behind it left out.
     """
-    parameters = [conv.get_parameter(name) for conv in convolutions for name in ("weight", "bias")]
+    # Read as attributes: what is lent by `functional_call` is no parameter.
+    parameters = [tensor for conv in convolutions for tensor in (conv.weight, conv.bias)]
     found: Tensor = _Convolutions.apply(
         kernel, embedding.padding_idx, ids.contiguous(), lengths.contiguous(), embedding.weight, *parameters
     )
@@ -79,7 +80,7 @@ class _Words:
 
     def forward(self) -> tuple[Tensor, Tensor]:
         """The greatest values, and the windows that they come from, both (n_words, n_filters)."""
-        maxima, places = torch.empty(self._shape), torch.empty(self._shape, dtype=torch.int32)
+        maxima, places = self._embedding.new_empty(self._shape), self._ids.new_empty(self._shape, dtype=torch.int32)
         panels = [_panels(weight) for weight in self._weights]
         self._in_halves(lambda rows: self._run(rows, panels, maxima, places, None))
         return maxima, places
@@ -97,7 +98,9 @@ class _Words:
         self._in_halves(run)
         d_embedding, *gradients = (sum(part[1:], part[0]) for part in zip(*parts, strict=True))
         for i, weight in enumerate(gradients[::2]):
-            gradients[2 * i] = weight.view(len(weight), -1, self._embedding.shape[1]).transpose(1, 2)
+            windows = weight.view(len(weight), -1, self._embedding.shape[1])
+            # Strides as the parameter's own, even of an axis of one: DistributedDataParallel asks for them.
+            gradients[2 * i] = windows.transpose(1, 2).clone(memory_format=torch.contiguous_format)
         return [d_embedding, *gradients]
 
     def _in_halves(self, run: Callable[[slice], None]) -> None:
@@ -110,7 +113,7 @@ class _Words:
         """One after another the filters of each width. `gradients` are added to, None means forward."""
         ids, lengths, maxima, places = self._ids[rows], self._lengths[rows], maxima[rows], places[rows]
         max_characters, dim = ids.shape[1], self._embedding.shape[1]
-        memory, first = torch.empty(2, max_characters, dim), 0
+        memory, first = self._embedding.new_empty(2, max_characters, dim), 0
         for i, (weight, own, bias) in enumerate(zip(weights, self._weights, self._biases, strict=True)):
             tensors = [ids, lengths, self._embedding, weight, bias, maxima, places]
             added = [None] * 3 if gradients is None else [gradients[0], *gradients[2 * i + 1 : 2 * i + 3]]

@@ -73,7 +73,7 @@ class NativeScores:
             true_logits.contiguous(),
         )
         losses, d_true = torch.empty_like(true_logits), torch.empty_like(true_logits)
-        memory = torch.empty(len(bias) + PANEL)
+        memory = bias.new_empty(len(bias) + PANEL)
         assert logits.is_contiguous()
         assert d_bias.is_contiguous()
         scores = Scores(
