@@ -1,7 +1,6 @@
 """The model that a run begins with."""
 
 from dataclasses import replace
-from typing import Any
 
 import torch
 
@@ -15,6 +14,7 @@ from ..language.metadata import SOFTMAX_FILE
 from .config import PretrainingConfig
 from .errors import ConfigError
 from .lexicon import lexicon_of
+from .widening import WIDENED, can_widen, widen, widen_classes
 
 
 def new_model(config: PretrainingConfig, corpus: Corpus, vocabulary: list[str], device: torch.device) -> LanguageModel:
@@ -34,8 +34,7 @@ def new_model(config: PretrainingConfig, corpus: Corpus, vocabulary: list[str], 
     source = config.initialize.source
     if source is None:
         return LanguageModel(_new_bilm(config, corpus).to(device), vocabulary)
-    bilm = load_bilm(source, device)
-    _check(config, bilm, source)
+    bilm = _shaped(load_bilm(source, device), config)
     bilm.word_encoder.requires_grad_(not config.initialize.freeze_char_cnn)
     model = LanguageModel(bilm.train(), vocabulary)
     if (locate(source).directory / SOFTMAX_FILE).exists():
@@ -52,21 +51,33 @@ def _new_bilm(config: PretrainingConfig, corpus: Corpus) -> BiLM:
     return BiLM(replace(shape, lexicon=size), lexicon=lexicon)
 
 
-def _check(config: PretrainingConfig, bilm: BiLM, source: Any) -> None:
-    found = bilm.config.to_dict()
-    for key, value in config.model.items():
-        if getattr(config.bilm_config(), key) != getattr(bilm.config, key):
+def _shaped(bilm: BiLM, config: PretrainingConfig) -> BiLM:
+    """The biLM to go on from, widened where the config has larger dimensions."""
+    if not config.model:
+        return bilm
+    shape, source = config.bilm_config(), config.initialize.source
+    for key in config.model:
+        found, wanted = getattr(bilm.config, key), getattr(shape, key)
+        if found != wanted and not can_widen(bilm.config, replace(bilm.config, **{key: wanted})):
             raise ConfigError(
-                f"model.{key} is {value!r}, but in {source} it is {found.get(key)!r}. Leave [model] empty."
+                f"model.{key} is {config.model[key]!r}, but in {source} it is {bilm.config.to_dict().get(key)!r}. "
+                f"Leave [model] empty, or let it be larger in {', '.join(WIDENED)} alone."
             )
+    shape = replace(bilm.config, **{key: getattr(shape, key) for key in config.model})
+    if shape == bilm.config:
+        return bilm
+    if config.initialize.freeze_char_cnn:
+        raise ConfigError(
+            f"initialize.freeze_char_cnn is true, but {source} is widened, and its new units are to learn. Set it to "
+            f"false, or leave [model] empty."
+        )
+    return widen(bilm, shape)
 
 
-@torch.no_grad()
 def _take_over_softmax(model: LanguageModel, source: LanguageModel) -> None:
     """Begin with what the source's softmax knows of the words that both vocabularies have."""
     numbers = {word: i for i, word in enumerate(source.vocabulary) if i >= len(MARKS)}
     shared = [(i, i) for i in range(len(MARKS))]
     shared += [(i, numbers[word]) for i, word in enumerate(model.vocabulary) if i >= len(MARKS) and word in numbers]
     ours, theirs = (torch.tensor(column) for column in zip(*shared, strict=True))
-    model.softmax.weight[ours] = source.softmax.weight[theirs]
-    model.softmax.bias[ours] = source.softmax.bias[theirs]
+    widen_classes(source.softmax, model.softmax, theirs, ours)
