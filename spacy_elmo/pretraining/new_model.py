@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 
 from ..bilm import BiLM
-from ..bilm.config import LexiconConfig
+from ..bilm.config import BiLMConfig, LexiconConfig
 from ..checkpoints import load_bilm
 from ..checkpoints.source import locate
 from ..corpus.corpus import MARKS, Corpus
@@ -34,7 +34,10 @@ def new_model(config: PretrainingConfig, corpus: Corpus, vocabulary: list[str], 
     source = config.initialize.source
     if source is None:
         return LanguageModel(_new_bilm(config, corpus).to(device), vocabulary)
-    bilm = _shaped(load_bilm(source, device), config)
+    bilm = load_bilm(source, device)
+    shape = _shape(config, bilm.config)
+    if shape != bilm.config:
+        bilm = widen(bilm, shape)
     bilm.word_encoder.requires_grad_(not config.initialize.freeze_char_cnn)
     model = LanguageModel(bilm.train(), vocabulary)
     if (locate(source).directory / SOFTMAX_FILE).exists():
@@ -51,27 +54,34 @@ def _new_bilm(config: PretrainingConfig, corpus: Corpus) -> BiLM:
     return BiLM(replace(shape, lexicon=size), lexicon=lexicon)
 
 
-def _shaped(bilm: BiLM, config: PretrainingConfig) -> BiLM:
-    """The biLM to go on from, widened where the config has larger dimensions."""
-    if not config.model:
-        return bilm
-    shape, source = config.bilm_config(), config.initialize.source
-    for key in config.model:
-        found, wanted = getattr(bilm.config, key), getattr(shape, key)
-        if found != wanted and not can_widen(bilm.config, replace(bilm.config, **{key: wanted})):
+def check_shape(config: PretrainingConfig) -> None:
+    """That the model to go on from has the dimensions of the config, or can be widened to them.
+
+    Raises:
+        ConfigError: It cannot.
+        CheckpointError: There is no such model, or it is damaged.
+    """
+    if config.initialize.source is not None and config.model:
+        _shape(config, load_bilm(config.initialize.source, "cpu").config)
+
+
+def _shape(config: PretrainingConfig, found: BiLMConfig) -> BiLMConfig:
+    """What a model becomes that is of the shape `found`."""
+    settings = {key: getattr(config.bilm_config(), key) for key in config.model}
+    source = config.initialize.source
+    for key, value in settings.items():
+        if getattr(found, key) != value and not can_widen(found, replace(found, **{key: value})):
             raise ConfigError(
-                f"model.{key} is {config.model[key]!r}, but in {source} it is {bilm.config.to_dict().get(key)!r}. "
+                f"model.{key} is {config.model[key]!r}, but in {source} it is {found.to_dict().get(key)!r}. "
                 f"Leave [model] empty, or let it be larger in {', '.join(WIDENED)} alone."
             )
-    shape = replace(bilm.config, **{key: getattr(shape, key) for key in config.model})
-    if shape == bilm.config:
-        return bilm
-    if config.initialize.freeze_char_cnn:
+    shape = replace(found, **settings)
+    if shape != found and config.initialize.freeze_char_cnn:
         raise ConfigError(
-            f"initialize.freeze_char_cnn is true, but {source} is widened, and its new units are to learn. Set it to "
-            f"false, or leave [model] empty."
+            f"initialize.freeze_char_cnn is true, but [model] is larger than {source}, and its new units are to learn. "
+            f"Set it to false, or leave [model] empty."
         )
-    return widen(bilm, shape)
+    return shape
 
 
 def _take_over_softmax(model: LanguageModel, source: LanguageModel) -> None:

@@ -18,7 +18,7 @@ from .corpora import check_vocabulary, prepared_corpus, vocabulary_of
 from .distributed import Ranks, joined_ranks
 from .errors import ConfigError
 from .kept_config import check_config, keep_config
-from .new_model import new_model
+from .new_model import check_shape, new_model
 from .progress import Progress
 from .summary import beginning, ending, tell
 from .trainer import Trainer
@@ -58,6 +58,7 @@ def pretrain(
     _check_model(config)
     nlp = load_nlp({"nlp": config.nlp, "components": config.components})
     check_vocabulary(config)
+    check_shape(config)
     logger = _resolve_logger(config)
     earlier = _earlier_training(config.initialize.source)
     with joined_ranks(config.system.device) as ranks, _alone(output, ranks):

@@ -5,14 +5,16 @@ more. There, new units are copies of old ones. Here they are drawn as in a new m
 units do not read them yet: so nothing needs to break the tie between copies.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..bilm import BiLM
 from ..bilm.char_cnn import CharCNN
+from ..bilm.char_features import Highway
 from ..bilm.config import BiLMConfig
 from ..bilm.lstm import ProjectedLSTM
 from ..language.softmax import Softmax
@@ -77,16 +79,17 @@ def widen_classes(small: Softmax, large: Softmax, old: Tensor, new: Tensor) -> N
 def _widen_char_cnn(small: CharCNN, large: CharCNN) -> None:
     large.embedding.weight.copy_(small.embedding.weight)
     for old, new in zip(small.convolutions, large.convolutions, strict=False):
-        new.weight[: len(old.weight)] = old.weight
-        new.bias[: len(old.bias)] = old.bias
+        for ours, theirs in zip(new.parameters(), old.parameters(), strict=True):
+            ours[: len(theirs)] = theirs
     features = _places(*([count for _, count in cnn.config.filters] for cnn in (small, large)))
-    for old_highway, new_highway in zip(small.highways, large.highways, strict=True):
+    highways = zip(small.highways, large.highways, strict=True)
+    for old_highway, new_highway in cast("Iterator[tuple[Highway, Highway]]", highways):
         _widen_linear(old_highway.transform, new_highway.transform, features, features)
         _widen_linear(old_highway.carry, new_highway.carry, features, features)
     _widen_linear(small.projection, large.projection, torch.arange(small.config.projection_dim), features)
 
 
-def _widen_linear(small: torch.nn.Linear, large: torch.nn.Linear, rows: Tensor, columns: Tensor) -> None:
+def _widen_linear(small: nn.Linear, large: nn.Linear, rows: Tensor, columns: Tensor) -> None:
     _put(large.weight, small.weight, rows, columns)
     large.bias[rows] = small.bias
 

@@ -420,7 +420,8 @@ def test_a_model_without_a_softmax_goes_on(tmp_path: Path, source: Any, texts: d
 def test_a_model_of_elmoformanylangs_goes_on_with_its_lexicon(tmp_path: Path, texts: dict[str, str]) -> None:
     source = random_model(tmp_path / "manylangs").directory
     before = load_bilm(source, "cpu")
-    after = load_bilm(adapt(tmp_path / "run", source, texts, **{"training.max_steps": 2}), "cpu")
+    settings = {"training.max_steps": 2, "model.cell_dim": before.config.cell_dim}
+    after = load_bilm(adapt(tmp_path / "run", source, texts, **settings), "cpu")
     assert after.lexicon == before.lexicon
     assert after.config == before.config
     changed = [
@@ -550,10 +551,43 @@ def test_a_softmax_is_taken_over(tmp_path: Path, learned: Path, texts: dict[str,
 
 
 def test_a_model_that_contradicts_its_config(tmp_path: Path, tiny_source: str, texts: dict[str, str]) -> None:
-    with pytest.raises(ConfigError, match=r"model\.filters is .* Leave \[model\] empty"):
+    with pytest.raises(ConfigError, match=r"model\.char_dim is 8, but in .* it is 5\. Leave \[model\] empty"):
         run_here(tmp_path / "run", texts, tiny_source)
     with pytest.raises(CheckpointError, match="'en_elmo_xl' names no ELMo model"):
         adapt(tmp_path / "other", "en_elmo_xl", texts)
+
+
+def test_a_larger_model_begins_as_a_smaller_one(tmp_path: Path, learned: Path, texts: dict[str, str]) -> None:
+    """It predicts what that one does, and then more."""
+    larger = {"model.projection_dim": 24, "model.cell_dim": 48, "model.filters": [[1, 8], [2, 12], [3, 16], [4, 8]]}
+    settings = {"training.max_steps": 20, "training.evaluation.every": 20, "training.optimizer.learn_rate": 0.001}
+    output = tmp_path / "run"
+    run_here(output, {**texts, **larger, **settings}, learned / "model-last")
+    before, after = evaluations(output)
+    small = load_language_model(learned / "model-last", "cpu")
+    large = load_language_model(output / "model-last", "cpu")
+    assert before["step"] == 0
+    assert before["perplexity"] == pytest.approx(perplexity(small, texts["paths.heldout"]), rel=1e-4)
+    assert after["perplexity"] < before["perplexity"]
+    assert large.vocabulary == small.vocabulary
+    assert large.bilm.config.to_dict() == {
+        **small.bilm.config.to_dict(),
+        "projection_dim": 24,
+        "cell_dim": 48,
+        "filters": ((1, 8), (2, 12), (3, 16), (4, 8)),
+    }
+
+
+def test_a_model_that_its_config_cannot_widen(tmp_path: Path, learned: Path, texts: dict[str, str]) -> None:
+    smaller = {**texts, "model.projection_dim": 8}
+    with pytest.raises(
+        ConfigError, match=r"model\.projection_dim is 8, but in .* it is 16\. .* be larger in filters, pro"
+    ):
+        run_here(tmp_path / "smaller", smaller, learned / "model-last")
+    frozen = {**texts, "model.projection_dim": 24, "initialize.freeze_char_cnn": True}
+    with pytest.raises(ConfigError, match=r"freeze_char_cnn is true, but \[model\] is larger than"):
+        run_here(tmp_path / "frozen", frozen, learned / "model-last")
+    assert not [path for name in ("smaller", "frozen") if (path := tmp_path / name).exists()]
 
 
 def test_patience(tmp_path: Path, texts: dict[str, str]) -> None:
