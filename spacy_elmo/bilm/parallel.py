@@ -3,14 +3,15 @@
 Two independent computations side by side; one that has threads of its own; and any in a process that was forked.
 
 Torch's number of threads is a setting of each thread. A thread takes it over when it first uses torch, from what was
-last set in any thread. So nobody's setting is touched here: two threads of our own have half of the caller's number
-each, and compute for it while it waits. They are started when they are first needed, once for each such number.
+last set in any thread. So nobody's setting is touched here, but for the moment in which a thread of ours begins: two
+threads of our own have half of the caller's number each, and compute for it while it waits. They are started when they
+are first needed, once for each such number.
 """
 
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -32,23 +33,30 @@ class Worker:
         self.submit(lambda: _set_threads_of_this_one(n_threads))()
 
     def submit(self, function: Callable[[], T]) -> Callable[[], T]:
-        """Begin to run a function, with autograd where the caller has it.
+        """Begin to run a function, with autograd, inference mode and autocast as the caller has them.
 
         Returns:
-            What waits for the end, and gives the function's value or raises its error.
+            What waits for the end, and gives the function's value or raises its error. Who is interrupted while he
+            waits (Ctrl-C) waits for the end all the same: torch does not bear that the process ends meanwhile.
         """
-        outcome: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
-        grad = torch.is_grad_enabled()
+        outcome: list[tuple[Any, BaseException | None]] = []
+        ended, modes = threading.Event(), _modes()
 
         def run() -> None:
             try:
-                with torch.set_grad_enabled(grad):
-                    outcome.put((function(), None))
+                with modes():
+                    outcome.append((function(), None))
             except BaseException as error:
-                outcome.put((None, error))
+                outcome.append((None, error))
+            ended.set()
 
         def wait() -> T:
-            value, error = outcome.get()
+            try:
+                ended.wait()
+            except BaseException:
+                ended.wait()
+                raise
+            value, error = outcome.pop()
             if error is None:
                 return value
             try:
@@ -62,6 +70,25 @@ class Worker:
     def _serve(self) -> None:
         while True:
             self._tasks.get()()
+
+
+def _modes() -> Callable[[], ExitStack]:
+    """What enters the modes that torch has in this thread: each thread has its own."""
+    inference, grad = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
+    autocast = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
+    cache = torch.is_autocast_cache_enabled()
+
+    def enter() -> ExitStack:
+        modes = ExitStack()
+        # Entering costs as much as a small operation, so what a thread of ours begins with is left alone.
+        if inference:
+            modes.enter_context(torch.inference_mode())
+        modes.enter_context(torch.set_grad_enabled(grad))
+        if autocast is not None:
+            modes.enter_context(torch.autocast("cpu", autocast, cache_enabled=cache))
+        return modes
+
+    return enter
 
 
 def _set_threads_of_this_one(n_threads: int) -> None:

@@ -1,8 +1,12 @@
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import pytest
 import torch
@@ -195,17 +199,63 @@ def test_who_finds_the_threads_taken_does_without() -> None:
     assert len(idents) == 2
 
 
-@pytest.mark.parametrize("n_threads", [1, 2])
-@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
-def test_neither_records_a_graph_where_the_caller_does_not(
-    n_threads: int, mode: Callable[[], torch.no_grad | torch.inference_mode]
+def modes() -> tuple[bool, bool, bool, torch.dtype, bool]:
+    """What each thread has for itself."""
+    return (
+        torch.is_grad_enabled(),
+        torch.is_inference_mode_enabled(),
+        torch.is_autocast_enabled("cpu"),
+        torch.get_autocast_dtype("cpu"),
+        torch.is_autocast_cache_enabled(),
+    )
+
+
+def both_alike(function: Callable[[], None]) -> None:
+    both(function, function)
+
+
+@pytest.mark.parametrize("run", [both_alike, alone])
+@pytest.mark.parametrize(
+    "mode",
+    [
+        torch.no_grad,
+        torch.inference_mode,
+        lambda: torch.autocast("cpu", torch.bfloat16),
+        lambda: torch.autocast("cpu", torch.float16, cache_enabled=False),
+        nullcontext,
+    ],
+)
+def test_modes_are_those_of_the_caller_whatever_the_number_of_threads(
+    run: Callable[[Callable[[], None]], None], mode: Callable[[], AbstractContextManager[Any]]
 ) -> None:
-    torch.set_num_threads(n_threads)
-    weight, products = torch.ones(3, requires_grad=True), list[torch.Tensor]()
-    with mode():
-        both(lambda: products.append(weight * 2), lambda: products.append(weight * 2))
-    assert [product.requires_grad for product in products] == [False, False]
-    assert torch.is_grad_enabled()
+    seen = list[object]()
+    for n in (1, 2):
+        torch.set_num_threads(n)
+        with mode():
+            wanted = modes()
+            run(lambda: seen.append(modes()))
+        assert set(seen) == {wanted}
+    assert modes() == (True, False, False, torch.bfloat16, True)
+
+
+@pytest.mark.parametrize(
+    "run", [alone, lambda function: both(function, nothing), lambda function: both(nothing, function)]
+)
+def test_who_is_interrupted_waits_for_the_end(run: Callable[[Callable[[], None]], None]) -> None:
+    """Else it would go on behind his back, adding to gradients; or the process would end under torch's feet."""
+    torch.set_num_threads(2)
+    main, ended = threading.get_ident(), list[bool]()
+
+    def interrupt() -> None:
+        signal.pthread_kill(main, signal.SIGINT)
+        time.sleep(0.2)
+        ended.append(True)
+
+    for n in (1, 2):
+        with pytest.raises(KeyboardInterrupt):
+            run(interrupt)
+        assert ended == [True] * n
+    test_at_once_where_torch_has_more(2)
 
 
 # What a process runs that is not this one: a fork of this one would hold all that the tests before have made.
