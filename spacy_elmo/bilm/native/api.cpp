@@ -56,6 +56,14 @@ void run_rows(void* context, int64_t block) {
 }
 }  // namespace
 
+// Of the structs that Python mirrors, in the order of kernel.hpp.
+PUBLIC const int64_t* elmo_sizes() {
+    static const int64_t sizes[] = {
+        sizeof(Layer), sizeof(Batch), sizeof(Direction), sizeof(Linear), sizeof(Cells), sizeof(Scores), sizeof(Convolution),
+    };
+    return sizes;
+}
+
 PUBLIC int64_t elmo_n_kernels() { return sizeof KERNELS / sizeof *KERNELS; }
 
 PUBLIC const char* elmo_kernel_name(int64_t kernel) { return KERNELS[kernel]->name; }

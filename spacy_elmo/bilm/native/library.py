@@ -26,6 +26,11 @@ PANEL = 64
 Array = npt.NDArray[np.float32]
 
 
+def padded(n: int) -> int:
+    """See kernel.hpp."""
+    return -(-n // PANEL) * PANEL
+
+
 class NativeError(ElmoError, ValueError):
     """The environment asks for a kernel that this processor, or this installation, has not."""
 
@@ -146,6 +151,10 @@ class Convolution(Structure):
     )
 
 
+# In the order of kernel.hpp.
+STRUCTS: tuple[type[Structure], ...] = (Layer, Batch, Direction, Linear, Cells, Scores, Convolution)
+
+
 def _path() -> Path | None:
     places = (Path(__file__).with_name(f"_kernel{suffix}") for suffix in EXTENSION_SUFFIXES)
     return next((place for place in places if place.exists()), None)
@@ -157,6 +166,14 @@ def _is_stale(path: Path) -> bool:
     return any(source.stat().st_mtime > path.stat().st_mtime for source in sources)
 
 
+def _has_our_structs(library: ctypes.CDLL) -> bool:
+    """By their sizes. Of a library that was copied, the time says nothing."""
+    if not hasattr(library, "elmo_sizes"):
+        return False
+    library.elmo_sizes.argtypes, library.elmo_sizes.restype = [], POINTER(c_int64)
+    return library.elmo_sizes()[: len(STRUCTS)] == [ctypes.sizeof(struct) for struct in STRUCTS]
+
+
 @cache
 def _library() -> ctypes.CDLL | None:
     """None where the package was built without it, or before its sources changed."""
@@ -164,6 +181,8 @@ def _library() -> ctypes.CDLL | None:
     if path is None or _is_stale(path):
         return None
     library = ctypes.CDLL(str(path))
+    if not _has_our_structs(library):
+        return None
     signatures: dict[str, tuple[Sequence[type], type | None]] = {
         "elmo_n_kernels": ([], c_int64),
         "elmo_kernel_name": ([c_int64], c_char_p),
@@ -209,8 +228,8 @@ class NativeKernel:
         memory = np.empty(n_bytes + 63, dtype=np.uint8)
         packed = memory[-memory.ctypes.data % 64 :][:n_bytes]
         stride = weight.strides[0] // weight.itemsize
-        assert weight.dtype == np.float32
-        assert weight.strides[1] == weight.itemsize
+        if weight.dtype != np.float32 or weight.strides[1] != weight.itemsize:
+            raise TypeError(f"A kernel takes rows of float32 in one piece each, not {weight.dtype} {weight.strides}.")
         library.elmo_pack(self.number, weight.ctypes.data, n_outputs, n_inputs, stride, gates, packed.ctypes.data)
         return packed
 

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from ctypes import Structure
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -360,3 +361,20 @@ def test_a_library_older_than_its_sources_is_not_loaded(
         else:
             assert kernel_for("float32") is None
             assert "older than its sources: pip install --editable ." in explain("float32")
+
+
+@pytest.mark.parametrize("structs", [library.STRUCTS[::-1], (*library.STRUCTS[:-1], Batch)])
+def test_a_library_of_other_structures_is_not_loaded(
+    structs: tuple[type[Structure], ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where its time does not tell, as of one that was copied."""
+    monkeypatch.setattr(library, "STRUCTS", structs)
+    with library_at(library._path(), monkeypatch):
+        assert kernel_for("float32") is None
+        assert "older than its sources" in explain("float32")
+
+
+def test_weights_are_packed_of_float32_rows_alone() -> None:
+    for weight in (np.ones((8, 4)), np.ones((4, 8), np.float32).T):
+        with pytest.raises(TypeError, match="rows of float32 in one piece each"):
+            kernels()[0].pack(weight, gates=False)
