@@ -20,14 +20,19 @@ struct MultiplyTiles : Pairs {
             uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
             uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
         } config;
+        memory_is_written();
         _tile_loadconfig(&config);
     }
     static void end() { _tile_release(); }
+
+    // GCC does not know that loading a tile reads memory: without this, it might be written only after that.
+    static void memory_is_written() { asm volatile("" ::: "memory"); }
 
     // All 16 rows are computed, and those behind the last one forgotten: reading the weights takes longer.
     static void multiply(
         int64_t, const uint16_t* x, int64_t stride, const uint16_t* panel, int64_t n_inputs, float* sums
     ) {
+        memory_is_written();
         _tile_zero(0);
         _tile_zero(1);
         _tile_zero(2);

@@ -57,8 +57,8 @@ struct Cells {
     void* products;     // forward: the gates' arguments without the bias; backward: the gradient of `exposed`
     const float* bias;  // (4 * cell_dim,), or null for none
     float* gates;
-    float* before;    // the cells of the step before
-    float* cells;     // after this one
+    const float* before;  // the cells of the step before
+    float* cells;         // after this one
     float* squashed;  // tanh of these
     void* exposed;    // what the output gate lets through
     void* d_gates;
