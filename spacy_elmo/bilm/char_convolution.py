@@ -12,8 +12,15 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from .native import NativeKernel
-from .native.library import PANEL, Convolution
+from .native.library import PANEL, Convolution, padded
+from .native.tensors import address
 from .parallel import both
+
+
+def tensors_of(embedding: nn.Embedding, convolutions: Iterable[nn.Module]) -> list[Tensor]:
+    """All weights, read as attributes: what is lent by `functional_call` is no parameter."""
+    parameters: list[Any] = [tensor for conv in convolutions for tensor in (conv.weight, conv.bias)]
+    return [embedding.weight, *parameters]
 
 
 def convolve(
@@ -25,19 +32,25 @@ def convolve(
         kernel: One of float32.
         embedding: Vectors of characters, float32 in the processor's memory; its padding gets no gradient.
         convolutions: `nn.Conv1d`, each.
-        ids: (n_words, n_characters).
-        lengths: (n_words,) the characters of each word, padding behind it left out.
+        ids: (n_words, n_characters), int32 or int64.
+        lengths: (n_words,) int64, the characters of each word, padding behind it left out.
+
+    Raises:
+        IndexError: An id has no vector.
     """
-    # Read as attributes: what is lent by `functional_call` is no parameter.
-    parameters = [tensor for conv in convolutions for tensor in (conv.weight, conv.bias)]
-    found: Tensor = _Convolutions.apply(
-        kernel, embedding.padding_idx, ids.contiguous(), lengths.contiguous(), embedding.weight, *parameters
-    )
+    if ids.dtype == torch.int32:
+        ids = ids.long()
+    if ids.numel():
+        (lowest, highest), n_characters = map(int, ids.aminmax()), len(embedding.weight)
+        if lowest < 0 or highest >= n_characters:
+            raise IndexError(f"Ids from {lowest} to {highest}, but there are vectors of {n_characters:,} characters.")
+    tensors = tensors_of(embedding, convolutions)
+    found: Tensor = _Convolutions.apply(kernel, embedding.padding_idx, ids.contiguous(), lengths.contiguous(), *tensors)
     return found
 
 
 class _Convolutions(torch.autograd.Function):
-    """Halves of the words side by side, see `parallel.both`."""
+    """Embedding, convolutions, maximum over the windows; halves of the words side by side, see `parallel.both`."""
 
     @staticmethod
     def forward(
@@ -76,7 +89,8 @@ class _Words:
         # (count, width * dim), as a window's characters lie in memory.
         self._weights = [weight.transpose(1, 2).flatten(1).contiguous() for weight in parameters[::2]]
         self._biases = [bias.contiguous() for bias in parameters[1::2]]
-        self._shape = len(ids), sum(map(len, self._weights))
+        self._filters = [(len(weight), weight.shape[2]) for weight in parameters[::2]]
+        self._shape = len(ids), sum(count for count, _ in self._filters)
 
     def forward(self) -> tuple[Tensor, Tensor]:
         """The greatest values, and the windows that they come from, both (n_words, n_filters)."""
@@ -114,22 +128,31 @@ class _Words:
         ids, lengths, maxima, places = self._ids[rows], self._lengths[rows], maxima[rows], places[rows]
         max_characters, dim = ids.shape[1], self._embedding.shape[1]
         memory, first = self._embedding.new_empty(2, max_characters, dim), 0
-        for i, (weight, own, bias) in enumerate(zip(weights, self._weights, self._biases, strict=True)):
-            tensors = [ids, lengths, self._embedding, weight, bias, maxima, places]
-            added = [None] * 3 if gradients is None else [gradients[0], *gradients[2 * i + 1 : 2 * i + 3]]
+        for i, (weight, bias, (count, width)) in enumerate(zip(weights, self._biases, self._filters, strict=True)):
+            floats = {"embedding": self._embedding, "weight": weight, "bias": bias, "maxima": maxima}
+            floats |= {"characters": memory[0], "d_characters": memory[1]}
+            if gradients is not None:
+                added = gradients[0], *gradients[2 * i + 1 : 2 * i + 3]
+                floats |= zip(("d_embedding", "d_weight", "d_bias"), added, strict=True)
             convolution = Convolution(
-                *(tensor.data_ptr() for tensor in tensors),
-                *(None if tensor is None else tensor.data_ptr() for tensor in added),
-                *(half.data_ptr() for half in memory),
-                *(max_characters, dim, own.shape[1] // dim, len(own), self._shape[1], first),
+                ids=address(ids, torch.int64),
+                lengths=address(lengths, torch.int64),
+                places=address(places, torch.int32),
+                **{name: address(tensor, torch.float32) for name, tensor in floats.items()},
+                max_characters=max_characters,
+                dim=dim,
+                width=width,
+                count=count,
+                n_filters=self._shape[1],
+                first_filter=first,
             )
             self._kernel.convolve(convolution, len(ids), backward=gradients is not None)
-            first += len(own)
+            first += count
 
 
 def _panels(weight: Tensor) -> Tensor:
     """(count, n_inputs) -> (n_panels, n_inputs, PANEL), filled up with zeros."""
     count, n_inputs = weight.shape
-    padded = weight.new_zeros(-(-count // PANEL) * PANEL, n_inputs)
-    padded[:count] = weight
-    return padded.view(-1, PANEL, n_inputs).transpose(1, 2).contiguous()
+    rows = weight.new_zeros(padded(count), n_inputs)
+    rows[:count] = weight
+    return rows.view(-1, PANEL, n_inputs).transpose(1, 2).contiguous()

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from . import char_convolution
+from .autocast import product_dtype
 from .config import BiLMConfig
-from .native import kernel_for
+from .native.tensors import kernel_of
 
 # Bytes of the largest temporary array. Sets how many words are computed together: more on a GPU, where each chunk costs
 # launches.
@@ -32,14 +33,12 @@ def convolve(features: "CharFeatures", ids: Tensor) -> Tensor:
 
 
 def convolve_natively(features: "CharFeatures", ids: Tensor) -> Tensor:
-    """The same by the native kernel, where there is one for this type and device."""
-    weight = features.embedding.weight
-    fits = weight.dtype == torch.float32 and weight.device.type == "cpu"
-    kernel = kernel_for("float32") if fits else None
+    """The same by the native kernel, where there is one for this type and device. It calls no hooks of these layers."""
+    kernel = kernel_of(*char_convolution.tensors_of(features.embedding, features.convolutions))
     if kernel is None:
         return convolve(features, ids)
     found = char_convolution.convolve(kernel, features.embedding, features.convolutions, ids, features.lengths(ids))
-    return found.to(torch.get_autocast_dtype("cpu")) if torch.is_autocast_enabled("cpu") else found
+    return found.to(product_dtype(found))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .lstm_cells import cells_for, hardtanh_backward
+from .autocast import product_dtype, without_autocast
+from .lstm_cells import Step, cells_for, hardtanh_backward
 from .parallel import both, in_turn
 
 T = TypeVar("T")
@@ -62,9 +63,10 @@ class LSTMFunction(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, steps: Steps, *tensors: Tensor) -> tuple[Tensor, ...]:
         """The outputs of layers over packed steps, and their last states; keeps what the derivatives take."""
-        dtype = _product_dtype(tensors[0])  # of this thread
-        keep = None if steps.starts is None else (~steps.starts).to(tensors[0].dtype)[:, None]
-        found = _each(lambda *layer: _forward(steps, keep, dtype, *layer), _split(tensors, 6))
+        x, dtype = tensors[0], product_dtype(tensors[0])
+        keep = None if steps.starts is None else (~steps.starts).to(x.dtype)[:, None]
+        with without_autocast(x):
+            found = _each(lambda *layer: _forward(steps, keep, dtype, *layer), _split(tensors, 6))
         ctx.save_for_backward(keep, *(tensor for _, saved in found for tensor in saved))
         ctx.steps, ctx.dtype = steps, dtype
         return tuple(tensor for outputs, _ in found for tensor in outputs)
@@ -74,28 +76,26 @@ class LSTMFunction(torch.autograd.Function):
     def backward(ctx: Any, *d_outputs: Tensor) -> tuple[Tensor | None, ...]:
         """The gradients of all inputs."""
         keep, *saved = ctx.saved_tensors
-        layers = [(*one, *d_one) for one, d_one in zip(_split(saved, 9), _split(d_outputs, 3), strict=True)]
-        found = _each(lambda *layer: _backward(ctx.steps, keep, ctx.dtype, *layer), layers)
+        parts = _split(ctx.needs_input_grad[1:], 6), _split(saved, 9), _split(d_outputs, 3)
+        layers = [(needs, *one, *d_one) for needs, one, d_one in zip(*parts, strict=True)]
+        with without_autocast(d_outputs[0]):
+            found = _each(lambda *layer: _backward(ctx.steps, keep, ctx.dtype, *layer), layers)
         return None, *(gradient for gradients in found for gradient in gradients)
 
 
-def _split(tensors: Sequence[Tensor], size: int) -> list[Sequence[Tensor]]:
-    return [tensors[i : i + size] for i in range(0, len(tensors), size)]
+def _split(items: Sequence[T], size: int) -> list[Sequence[T]]:
+    return [items[i : i + size] for i in range(0, len(items), size)]
 
 
-def _each(run: Callable[..., T], layers: Sequence[Sequence[Tensor]]) -> list[T]:
-    """`run` of each layer, of two at once where they are in the processor's memory."""
-    found: dict[int, T] = {}
-
-    def run_one(number: int) -> None:
-        found[number] = run(*layers[number])
-
+def _each(run: Callable[..., T], layers: Sequence[Sequence[Any]]) -> list[T]:
+    """`run` of one layer, or of two at once where they are in the processor's memory."""
     if len(layers) == 1:
-        run_one(0)
-    else:
-        side_by_side = both if layers[0][0].device.type == "cpu" else in_turn
-        side_by_side(lambda: run_one(0), lambda: run_one(1))
-    return [found[number] for number in range(len(layers))]
+        return [run(*layers[0])]
+    first, second = layers
+    found: dict[int, T] = {}
+    side_by_side = both if first[-1].is_cpu else in_turn
+    side_by_side(lambda: found.update({0: run(*first)}), lambda: found.update({1: run(*second)}))
+    return [found[0], found[1]]
 
 
 def _forward(
@@ -121,7 +121,7 @@ def _forward(
     exposed = x.new_empty(n_rows, cell_dim, dtype=dtype)  # the part of it that the output gate lets through
     output = x.new_empty(n_rows, projection_dim)
     final_hidden, final_cell, first_cell = hidden.clone(), cell.clone(), cell
-    compute = cells_for(x, dtype)
+    compute = cells_for(dtype, x, cell, bias)
 
     for rows, size, going_on in _steps(steps.batch_sizes):
         h, c = hidden[:size], cell[:size]
@@ -132,8 +132,9 @@ def _forward(
             products, rest = torch.addmm(bias, arguments[rows], product_weight, out=gates[rows]), None
         else:
             products, rest = arguments[rows] @ product_weight, bias
-        compute.forward(products, rest, gates[rows], c, cells[rows], squashed[rows], exposed[rows], steps.cell_clip)
-        cell = cells[rows]
+        step = Step(c, gates[rows], cells[rows], squashed[rows], steps.cell_clip)
+        compute.forward(step, products, rest, exposed[rows])
+        cell = step.cells
         projected = (exposed[rows] @ product_projection).to(x.dtype)
         hidden = torch.clamp(projected, -steps.projection_clip, steps.projection_clip, out=output[rows])
         final_hidden[going_on:size], final_cell[going_on:size] = hidden[going_on:], cell[going_on:]
@@ -146,6 +147,7 @@ def _backward(
     steps: Steps,
     keep: Tensor | None,
     dtype: torch.dtype,
+    needs: Sequence[bool],
     arguments: Tensor,
     first_cell: Tensor,
     gates: Tensor,
@@ -158,8 +160,11 @@ def _backward(
     d_output: Tensor,
     d_final_hidden: Tensor,
     d_final_cell: Tensor,
-) -> tuple[Tensor, ...]:
-    """The gradients of a layer's inputs, step by step from the last one to the first."""
+) -> tuple[Tensor | None, ...]:
+    """The gradients of a layer's inputs, step by step from the last one to the first.
+
+    Those of parameters that do not need one, such as frozen ones, are left out.
+    """
     input_dim = arguments.shape[1] - projection.shape[0]
     product_weight, product_projection = weight.to(dtype), projection.to(dtype)
     d_arguments = output.new_empty(arguments.shape)
@@ -167,7 +172,7 @@ def _backward(
     d_projected = torch.empty_like(output)
     # The gradient with respect to the state after the step at hand. Sequences that end early wait below `size`.
     d_hidden, d_cell = d_final_hidden.clone(), d_final_cell.contiguous().clone()
-    compute = cells_for(output, dtype)
+    compute = cells_for(dtype, output, first_cell)
 
     all_steps = _steps(steps.batch_sizes)
     cells_before = [first_cell, *(cells[rows] for rows, *_ in all_steps)]
@@ -176,36 +181,21 @@ def _backward(
         dh += d_output[rows]
         hardtanh_backward(dh, output[rows], -steps.projection_clip, steps.projection_clip, grad_input=d_projected[rows])
         d_exposed = d_projected[rows].to(dtype) @ product_projection
-        compute.backward(
-            gates[rows],
-            before[:size],
-            cells[rows],
-            squashed[rows],
-            d_exposed,
-            d_gates[rows],
-            dc,
-            None if keep is None else keep[rows],
-            steps.cell_clip,
-        )
+        step = Step(before[:size], gates[rows], cells[rows], squashed[rows], steps.cell_clip)
+        compute.backward(step, d_exposed, d_gates[rows], dc, None if keep is None else keep[rows])
         d_arguments[rows] = d_gates[rows] @ product_weight
         dh.copy_(d_arguments[rows, input_dim:])
         if keep is not None:
             dh.mul_(keep[rows])
 
-    d_weight = (d_gates.t() @ arguments).to(weight.dtype)
-    d_bias = d_gates.sum(dim=0).to(output.dtype)  # summed up in float32 in any case
-    d_projection = (d_projected.to(dtype).t() @ exposed).to(projection.dtype)
+    d_weight = (d_gates.t() @ arguments).to(weight.dtype) if needs[3] else None
+    d_bias = d_gates.sum(dim=0, dtype=output.dtype) if needs[4] else None
+    d_projection = (d_projected.to(dtype).t() @ exposed).to(projection.dtype) if needs[5] else None
     return d_arguments[:, :input_dim], d_hidden, d_cell, d_weight, d_bias, d_projection
-
-
-def _product_dtype(x: Tensor) -> torch.dtype:
-    """Autograd functions see no autocast; the products here follow it by hand."""
-    device = x.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
 
 def _steps(batch_sizes: Sequence[int]) -> list[tuple[slice, int, int]]:
     """Of each step its rows, their number, and the number of the step after."""
     ends = accumulate(batch_sizes)
-    sizes = zip(batch_sizes, [*batch_sizes[1:], 0], strict=True)
+    sizes = zip(batch_sizes, [*batch_sizes, 0][1:], strict=True)
     return [(slice(end - size, end), size, going_on) for end, (size, going_on) in zip(ends, sizes, strict=True)]

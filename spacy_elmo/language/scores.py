@@ -5,8 +5,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..bilm.native import NativeKernel, kernel_for
-from ..bilm.native.library import PANEL, Scores
+from ..bilm.native import NativeKernel
+from ..bilm.native.library import Scores, padded
+from ..bilm.native.tensors import address, kernel_of
 
 
 class ScoreGradient(Protocol):
@@ -21,7 +22,7 @@ class ScoreGradient(Protocol):
             hidden: (n, projection_dim), in the type of the products.
             weight: (n_classes, projection_dim), the same.
             bias: (n_classes,).
-            hits: (n,) the class that is left out of a row's sum, -1 for none.
+            hits: (n,) int64, the class that is left out of a row's sum, -1 for none.
             true_logits: (n,) the score of each row's own class.
             d_bias: (n_classes,), to which the gradient of the bias is added.
 
@@ -42,8 +43,10 @@ class TorchScores:
             logits = torch.addmm(bias, hidden, weight.t())
         else:
             logits = (hidden @ weight.t()).to(bias.dtype).add_(bias)
-        rows = torch.nonzero(hits >= 0)[:, 0]
-        logits[rows, hits[rows]] = -torch.inf
+        # In this way a GPU is not waited for.
+        hits = hits[:, None]
+        places = hits.clamp(min=0)
+        logits.scatter_(1, places, logits.gather(1, places).masked_fill_(hits >= 0, -torch.inf))
         # Every pass over the logits costs: one exponential of each is enough.
         largest = torch.maximum(logits.amax(dim=1), true_logits)
         exponentials = logits.sub_(largest[:, None]).exp_()
@@ -73,22 +76,20 @@ class NativeScores:
             true_logits.contiguous(),
         )
         losses, d_true = torch.empty_like(true_logits), torch.empty_like(true_logits)
-        memory = bias.new_empty(len(bias) + PANEL)
-        assert logits.is_contiguous()
-        assert d_bias.is_contiguous()
+        is_half, memory = logits.dtype == torch.bfloat16, bias.new_empty(padded(len(bias)))
         scores = Scores(
-            logits.data_ptr(),
-            logits.dtype == torch.bfloat16,
-            *(tensor.data_ptr() for tensor in (bias, hits, true_logits, d_true, losses, d_bias, memory)),
+            address(logits, torch.bfloat16 if is_half else torch.float32),
+            is_half,
+            address(bias, torch.float32),
+            address(hits, torch.int64),
+            *(address(tensor, torch.float32) for tensor in (true_logits, d_true, losses, d_bias, memory)),
             len(bias),
         )
         self._kernel.scores(scores, len(logits))
         return losses.sum(), d_true, logits
 
 
-def scores_for(hidden: Tensor, product_dtype: torch.dtype) -> ScoreGradient:
-    """What computes of such rows, with products of such a type."""
-    fits = hidden.device.type == "cpu" and hidden.dtype == torch.float32
-    fits &= product_dtype in (torch.float32, torch.bfloat16)
-    kernel = kernel_for("float32") if fits else None
+def scores_for(product_dtype: torch.dtype, *tensors: Tensor) -> ScoreGradient:
+    """What computes of rows that are such tensors but for their products, which have such a type."""
+    kernel = kernel_of(*tensors) if product_dtype in (torch.float32, torch.bfloat16) else None
     return TorchScores() if kernel is None else NativeScores(kernel)

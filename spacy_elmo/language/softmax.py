@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from ..bilm.autocast import product_dtype, without_autocast
 from ..bilm.parallel import both, n_threads
 from .sampler import Negatives
 from .scores import scores_for
@@ -38,16 +39,18 @@ class Softmax(nn.Module):
         return len(self.bias)
 
     def forward(self, hidden: Tensor, targets: Tensor, negatives: Negatives | None = None) -> Tensor:
-        """The mean cross-entropy in nats, a scalar.
+        """The mean cross-entropy in nats, a scalar; 0 of no rows.
 
         Args:
             hidden: (n, projection_dim).
-            targets: (n,) int64 class numbers.
+            targets: (n,) class numbers, int32 or int64.
             negatives: None for the exact loss over all classes. Otherwise the sampled softmax (Jean et al. 2015): each
                 true class against the negatives, logits corrected by the log of the expected counts, and negatives that
                 happen to be a row's true class left out of its sum. An estimate for training; not a perplexity.
         """
-        true_weight, true_bias = F.embedding(targets, self.weight), self.bias[targets]
+        true_weight = F.embedding(targets, self.weight)  # which refuses other types
+        targets = targets.long()
+        true_bias = self.bias[targets]
         weight: Tensor = self.weight
         bias: Tensor = self.bias
         hits = targets
@@ -69,7 +72,7 @@ class Softmax(nn.Module):
         for h, target in zip(hidden.split(rows), targets.split(rows), strict=True):
             logits = F.linear(h, self.weight, self.bias)
             parts.append(logits.gather(1, target[:, None])[:, 0] - logits.logsumexp(dim=1))
-        return torch.cat(parts) if parts else hidden.new_zeros(0)
+        return torch.cat(parts)
 
 
 def _hits(targets: Tensor, classes: Tensor, n_classes: int) -> Tensor:
@@ -88,11 +91,9 @@ class _CrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, true_logits: Tensor, weight: Tensor, bias: Tensor, hits: Tensor) -> Tensor:
-        dtype = hidden.dtype
-        if torch.is_autocast_enabled(hidden.device.type):
-            dtype = torch.get_autocast_dtype(hidden.device.type)
-        score, product_hidden, product_weight = scores_for(hidden, dtype), hidden.to(dtype), weight.to(dtype)
-        n, scale, size = len(hidden), 1 / len(hidden), _chunk_rows(weight)
+        dtype, n, size = product_dtype(hidden), len(hidden), _chunk_rows(weight)
+        score, scale = scores_for(dtype, hidden, true_logits, bias), 1 / max(n, 1)
+        product_hidden, product_weight = hidden.to(dtype), weight.to(dtype)
         d_hidden, d_true = torch.empty_like(hidden), torch.empty_like(true_logits)
         parts: list[tuple[Tensor, Tensor, Tensor]] = []
 
@@ -108,10 +109,11 @@ class _CrossEntropy(torch.autograd.Function):
                 d_weight += d_logits.t() @ product_hidden[rows]
             parts.append((loss, d_weight, d_bias))
 
-        if hidden.device.type == "cpu" and n_threads() > 1:
-            both(lambda: run(0, n // 2), lambda: run(n // 2, n))
-        else:
-            run(0, n)
+        with without_autocast(hidden):
+            if hidden.is_cpu and n_threads() > 1:
+                both(lambda: run(0, n // 2), lambda: run(n // 2, n))
+            else:
+                run(0, n)
         loss, d_weight, d_bias = (sum(part[1:], part[0]) for part in zip(*parts, strict=True))
         ctx.save_for_backward(*(gradient.mul_(scale) for gradient in (d_hidden, d_true, d_weight, d_bias)))
         return loss * scale

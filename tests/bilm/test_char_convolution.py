@@ -91,3 +91,23 @@ def test_it_computes_where_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE)
     features.double()
     assert node() == "CatBackward0"
+
+
+def test_ids_of_32_bits() -> None:
+    features, ids = random_features(((2, 3),), 4, seed=0), random_ids(3)
+    assert torch.equal(convolve_natively(features, ids.int()), convolve_natively(features, ids))
+
+
+@pytest.mark.parametrize("number", [-1, N_CHARACTERS, 10 * N_CHARACTERS])
+def test_an_id_without_a_vector_is_an_error(number: int) -> None:
+    features, ids = random_features(((2, 3),), 4, seed=0), random_ids(3)
+    ids[1, 2] = number
+    with pytest.raises(IndexError, match=f"vectors of {N_CHARACTERS} characters"):
+        convolve_natively(features, ids)
+
+
+def test_weights_of_several_types_are_torchs() -> None:
+    features, ids = random_features(((2, 3), (1, 4)), 4, seed=0), random_ids(3)
+    features.convolutions[1].double()
+    with pytest.raises(RuntimeError, match="type"):
+        convolve_natively(features, ids)

@@ -264,3 +264,70 @@ def test_two_layers_side_by_side_are_each_of_them_alone(n_threads: int, bfloat16
         [*gradients[0], xs[0].grad, xs[1].grad], [*gradients[1], xs[2].grad, xs[3].grad], strict=True
     ):
         assert torch.equal(found, wanted)
+
+
+def parameter_gradients(lstm: ProjectedLSTM) -> list[Tensor]:
+    return [parameter.grad for parameter in lstm.parameters()]
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("forward", [False, True])
+def test_gradients_do_not_depend_on_the_autocast_of_who_asks_for_them(forward: bool, n_threads: int) -> None:
+    lstms = [random_lstm(0.7, 0.5), random_lstm(0.7, 0.5)]
+    x, state = random_inputs()
+    threads, gradients = torch.get_num_threads(), []
+    torch.set_num_threads(n_threads)
+    try:
+        for backward in (False, True):
+            for lstm in lstms:
+                lstm.zero_grad()
+            with torch.autocast("cpu", torch.bfloat16, enabled=forward):
+                outputs, _ = run_side_by_side(lstms, [x, x], BATCH_SIZES, [state] * 2)
+            with torch.autocast("cpu", torch.bfloat16, enabled=backward):
+                torch.autograd.backward(outputs, outputs)
+            gradients.append([gradient for lstm in lstms for gradient in parameter_gradients(lstm)])
+    finally:
+        torch.set_num_threads(threads)
+    for outside, within in zip(*gradients, strict=True):
+        assert torch.equal(outside, within)
+
+
+def test_the_gradient_of_a_bias_is_not_rounded_with_the_products() -> None:
+    lstm = random_lstm()
+    x, state = random_inputs()
+    with torch.autocast("cpu", torch.bfloat16):
+        output, _ = lstm(x, BATCH_SIZES, state)
+    output.square().sum().backward()
+    assert not torch.equal(lstm.bias.grad, lstm.bias.grad.bfloat16().float())
+
+
+def test_a_state_of_another_type_than_the_rows_is_read_as_what_it_is() -> None:
+    lstm = random_lstm()
+    x, (hidden, cell) = random_inputs()
+    wanted, _ = lstm(x, BATCH_SIZES, (hidden, cell))
+    found, _ = lstm(x, BATCH_SIZES, (hidden.double(), cell.double()))
+    assert_close(found, wanted, 1e-6)
+
+
+def test_no_steps_leave_the_state() -> None:
+    lstm = random_lstm()
+    x, (hidden, cell) = random_inputs()
+    output, (new_hidden, new_cell) = lstm(x[:0].requires_grad_(), [], (hidden, cell))
+    assert output.shape == (0, PROJECTION_DIM)
+    assert torch.equal(new_hidden, hidden)
+    assert torch.equal(new_cell, cell)
+    (output.sum() + new_hidden.sum()).backward()
+    for gradient in parameter_gradients(lstm):
+        assert not gradient.any()
+
+
+def test_a_frozen_parameter_has_no_gradient_computed() -> None:
+    lstm = random_lstm()
+    lstm.weight.requires_grad_(False)
+    x, state = random_inputs()
+    output, _ = lstm(x.requires_grad_(), BATCH_SIZES, state)
+    computed = list[bool]()
+    output.grad_fn.register_hook(lambda gradients, _: computed.extend(one is not None for one in gradients))
+    output.sum().backward()
+    # Of x, hidden, cell, weight, bias and projection.
+    assert computed == [True, True, True, False, True, True]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from spacy_elmo.bilm.lstm import ProjectedLSTM
-from spacy_elmo.bilm.lstm_cells import CellUpdate, NativeCells, TorchCells, cells_for
+from spacy_elmo.bilm.lstm_cells import CellUpdate, NativeCells, Step, TorchCells, cells_for
 from spacy_elmo.bilm.native import NativeKernel, kernels
 from spacy_elmo.bilm.native.library import VARIABLE
 
@@ -27,8 +27,8 @@ def step(
     gates, cells, squashed = (torch.empty_like(x) for x in (products, before, before))
     exposed, d_gates = torch.empty_like(before, dtype=dtype), torch.empty_like(gates, dtype=dtype)
     kept = before if keep is None else before * keep
-    compute.forward(products.to(dtype), bias, gates, kept, cells, squashed, exposed, clip)
-    compute.backward(gates, before, cells, squashed, d_exposed.to(dtype), d_gates, d_cells, keep, clip)
+    compute.forward(Step(kept, gates, cells, squashed, clip), products.to(dtype), bias, exposed)
+    compute.backward(Step(before, gates, cells, squashed, clip), d_exposed.to(dtype), d_gates, d_cells, keep)
     return [gates, cells, squashed, exposed, d_gates, d_cells]
 
 
@@ -94,12 +94,26 @@ def test_gradients_of_a_layer_are_those_of_float64(monkeypatch: pytest.MonkeyPat
         (output.square().sum() + new_hidden.sum() + new_cell.square().sum()).backward()
         return [tensor.grad for tensor in (x, hidden, cell, *layer.parameters())]
 
-    assert isinstance(cells_for(inputs[0], torch.float32), NativeCells)
-    assert isinstance(cells_for(inputs[0].double(), torch.float64), TorchCells)
+    assert isinstance(cells_for(torch.float32, inputs[0]), NativeCells)
+    assert isinstance(cells_for(torch.float64, inputs[0].double()), TorchCells)
+    assert isinstance(cells_for(torch.float32, inputs[0], inputs[1].double()), TorchCells)
     for ours, theirs in zip(gradients(torch.float32), gradients(torch.float64), strict=True):
         torch.testing.assert_close(ours.double(), theirs, rtol=1e-5, atol=1e-5)
 
 
 def test_without_the_kernel_torch_computes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "0")
-    assert isinstance(cells_for(torch.ones(1), torch.float32), TorchCells)
+    assert isinstance(cells_for(torch.float32, torch.ones(1)), TorchCells)
+
+
+def test_what_is_of_another_type_is_refused_before_it_is_read() -> None:
+    ones, gates = torch.ones(2, 3), torch.ones(2, 12)
+    compute, numbers = NativeCells(KERNELS[0]), Step(ones, gates, ones, ones, 3.0)
+    with pytest.raises(TypeError, match="float64"):
+        compute.forward(Step(ones.double(), gates, ones, ones, 3.0), gates, None, ones)
+    with pytest.raises(TypeError, match="bfloat16"):
+        compute.forward(numbers, gates, None, ones.bfloat16())
+    with pytest.raises(TypeError, match="float16"):
+        compute.backward(numbers, ones.half(), gates, ones, None)
+    with pytest.raises(TypeError, match=r"bfloat16 numbers .* not torch\.float32"):
+        compute.backward(numbers, ones.bfloat16(), gates, ones, None)

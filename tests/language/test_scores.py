@@ -52,6 +52,18 @@ def test_rows_are_those_of_float64(kernel: NativeKernel, n: int, n_classes: int,
 
 
 @every_kernel
+@pytest.mark.parametrize("n_classes", [5, 15, 16, 17])
+def test_scores_that_are_all_far_below_zero(kernel: NativeKernel, n_classes: int) -> None:
+    """Places behind the last class are no scores of zero."""
+    arguments = rows(3, n_classes, seed=0)
+    arguments[2] -= 200
+    arguments[4] -= 200
+    wanted = TorchScores()(*(tensor.double() if tensor.is_floating_point() else tensor for tensor in arguments))
+    for ours, theirs in zip(NativeScores(kernel)(*arguments), wanted, strict=True):
+        torch.testing.assert_close(ours.double(), theirs, rtol=1e-4, atol=1e-4)
+
+
+@every_kernel
 def test_a_class_that_is_left_out_gets_nothing_and_a_number_that_is_none_stays_one(kernel: NativeKernel) -> None:
     arguments = rows(3, 20, seed=0)
     arguments[3] = torch.tensor([4, 19, -1])
@@ -68,8 +80,17 @@ def test_a_class_that_is_left_out_gets_nothing_and_a_number_that_is_none_stays_o
 
 def test_who_computes(monkeypatch: pytest.MonkeyPatch) -> None:
     single, double = torch.ones(1), torch.ones(1).double()
-    assert isinstance(scores_for(single, torch.bfloat16), NativeScores)
-    assert isinstance(scores_for(double, torch.float64), TorchScores)
-    assert isinstance(scores_for(single, torch.float16), TorchScores)
+    assert isinstance(scores_for(torch.bfloat16, single), NativeScores)
+    assert isinstance(scores_for(torch.float64, double), TorchScores)
+    assert isinstance(scores_for(torch.float16, single), TorchScores)
+    assert isinstance(scores_for(torch.float32, single, double), TorchScores)
     monkeypatch.setenv(VARIABLE, "0")
-    assert isinstance(scores_for(single, torch.float32), TorchScores)
+    assert isinstance(scores_for(torch.float32, single), TorchScores)
+
+
+def test_what_is_no_float32_is_refused_before_it_is_read() -> None:
+    for number, dtype in ((2, torch.bfloat16), (3, torch.int32), (4, torch.float64), (5, torch.bfloat16)):
+        arguments = rows(3, 20, seed=0)
+        arguments[number] = arguments[number].to(dtype)
+        with pytest.raises(TypeError, match=str(dtype)):
+            NativeScores(KERNELS[0])(*arguments)

@@ -189,3 +189,46 @@ def test_a_fresh_softmax_has_logits_of_the_order_of_one() -> None:
     assert torch.equal(softmax.bias, torch.zeros(1000))
     logits = torch.randn(100, 64) @ softmax.weight.detach().t()
     assert 0.9 < float(logits.std()) < 1.1
+
+
+@EXACT_OR_SAMPLED
+def test_targets_of_32_bits(sampled: bool) -> None:
+    softmax, (hidden, targets), negatives = (
+        random_softmax(torch.float32),
+        random_rows(torch.float32),
+        some_negatives(sampled),
+    )
+    assert torch.equal(softmax(hidden, targets.int(), negatives), softmax(hidden, targets, negatives))
+
+
+def test_weights_of_another_type_than_the_rows() -> None:
+    softmax, (hidden, targets) = random_softmax(torch.float32), random_rows(torch.float32)
+    wanted = softmax(hidden, targets)
+    softmax.bfloat16()
+    found = softmax(hidden, targets)
+    assert_close(found.float(), wanted, 0.02)
+    found.backward()
+    assert softmax.bias.grad.dtype == torch.bfloat16
+    assert hidden.grad.dtype == torch.float32
+
+
+@EXACT_OR_SAMPLED
+def test_of_no_rows_the_loss_and_its_gradients_are_zero(sampled: bool) -> None:
+    softmax, (hidden, targets), negatives = random_softmax(), random_rows(), some_negatives(sampled)
+    loss = softmax(hidden[:0], targets[:0], negatives)
+    assert loss == 0
+    for gradient in torch.autograd.grad(loss, (softmax.weight, softmax.bias)):
+        assert not gradient.any()
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_in_inference_mode(n_threads: int) -> None:
+    softmax, (hidden, targets) = random_softmax(torch.float32), random_rows(torch.float32)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        wanted = softmax(hidden, targets)
+        with torch.inference_mode():
+            assert torch.equal(softmax(hidden, targets), wanted)
+    finally:
+        torch.set_num_threads(threads)

@@ -1,10 +1,12 @@
 """A linear layer by the native kernel."""
 
+import torch
 from torch import Tensor, nn
 
 from .. import parallel
 from ..native import NativeKernel
 from ..native.library import Linear
+from ..native.tensors import address
 
 
 class NativeLinear:
@@ -19,7 +21,8 @@ class NativeLinear:
     def __call__(self, x: Tensor) -> Tensor:
         """(n_rows, in_features) to (n_rows, out_features), on as many threads as torch has in this one."""
         x, y = x.contiguous(), x.new_empty(len(x), self._shape[0])
-        addresses = x.data_ptr(), self._weight.ctypes.data, self._bias.data_ptr(), y.data_ptr()
+        x_at, bias_at, y_at = (address(tensor, torch.float32) for tensor in (x, self._bias, y))
         n_outputs, n_inputs = self._shape
-        self._kernel.multiply_add(Linear(*addresses, n_inputs, n_outputs), len(x), parallel.n_threads())
+        linear = Linear(x_at, self._weight.ctypes.data, bias_at, y_at, n_inputs, n_outputs)
+        self._kernel.multiply_add(linear, len(x), parallel.n_threads())
         return y

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from .. import parallel
@@ -12,6 +13,7 @@ from ..config import BiLMConfig
 from ..lstm import LSTMLayer
 from ..native import NativeKernel
 from ..native.library import Batch, Direction, Layer
+from ..native.tensors import address
 from ..packing import Packing
 from ..stack import Stacks
 from ..state import BiLMState
@@ -71,8 +73,6 @@ class NativeLoop:
         n_threads, n_sequences = parallel.n_threads(), len(packing.order)
         n_groups = max(1, min((n_threads + 1) // 2, n_sequences // GROUP_SEQUENCES))
         words, sizes = words.contiguous(), np.ascontiguousarray(packing.batch_sizes)
-        assert state.hidden.is_contiguous()
-        assert state.cell.is_contiguous()
         layer_numbers = np.arange(self._config.n_layers + 1)
         flags = None if summed is None else np.isin(layer_numbers, summed).astype(np.uint8)
         batch = Batch(
@@ -81,7 +81,7 @@ class NativeLoop:
             self._config.cell_dim,
             self._config.skip_connections,
             *self._clips,
-            words.data_ptr(),
+            address(words, torch.float32),
             len(words),
             sizes.ctypes.data,
             len(sizes),
@@ -98,8 +98,8 @@ class NativeLoop:
                 stack.layers,
                 types[i].ctypes.data,
                 orders[i].ctypes.data,
-                state.hidden[i].data_ptr(),
-                state.cell[i].data_ptr(),
+                address(state.hidden[i], torch.float32),
+                address(state.cell[i], torch.float32),
                 layers[:, :, i * self._config.projection_dim :].data_ptr(),
             )
             for i, stack in enumerate(self._stacks)
