@@ -40,7 +40,8 @@ def pretrain(
 
     Texts are tokenised once, into OUTPUT/corpus. OUTPUT/model-best is the model of the lowest held-out perplexity,
     OUTPUT/model-last the last one; OUTPUT/log.jsonl tells how it went. The same command goes on with a run that was
-    stopped or killed. Settings of the config can be given as options.
+    stopped or killed. Settings of the config can be given as options. With --init-from and a larger [model], the model
+    that it goes on from is widened: it begins with all that it has learned.
 
     A line of a text is a document. With --corpus.format sentences it is a sentence, and with --corpus.format tokens a
     sentence whose words have blanks between them, as the texts of other ELMo trainers. In .jsonl files the value of
@@ -53,6 +54,7 @@ def pretrain(
       python -m spacy elmo pretrain configs/pretrain_sm.cfg -o OUT --paths.train "shards/*.jsonl.zst" --nlp.lang da
       python -m spacy elmo pretrain configs/pretrain_sm.cfg -o OUT --paths.train tokenised.txt --corpus.format tokens
       python -m spacy elmo pretrain configs/pretrain_finetune.cfg -o OUT --init-from en_elmo_sm --paths.train reports/
+      python -m spacy elmo pretrain configs/pretrain_md.cfg -o OUT --init-from en_elmo_sm --paths.train texts/
       torchrun --nproc-per-node 4 -m spacy elmo pretrain configs/pretrain_sm.cfg -o OUT --paths.train texts/
     """
     try:

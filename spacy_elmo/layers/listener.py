@@ -91,20 +91,25 @@ class ElmoListener(Model):
         return renamed.get(self._configured_name, self._configured_name)
 
     @property
+    def linked(self) -> Upstream | None:
+        """The component that this listens to, if there is one yet."""
+        return None if self._link is None else self._link.upstream
+
+    @property
     def upstream(self) -> Upstream:
         """The component that this listens to.
 
         Raises:
             ValueError: there is none.
         """
-        if self._link is None:
+        if self.linked is None:
             wanted = "no 'elmo' component" if self.upstream_name == "*" else f"no component '{self.upstream_name}'"
             raise ValueError(
                 f"An ElmoListener has {wanted} to listen to. Add one to the pipeline, before the component that "
                 f"listens: nlp.add_pipe('elmo'), or [components.elmo] in the config. (The listener's 'upstream' is "
                 f"'{self.upstream_name}'.)"
             )
-        return self._link.upstream
+        return self.linked
 
     def means(self, upstream: Upstream) -> bool:
         """Whether a component is what the listener's upstream says: by its name, by '*', or under an earlier name."""
@@ -112,7 +117,7 @@ class ElmoListener(Model):
 
     def listens_to(self, upstream: Upstream) -> bool:
         """Whether this component is a listener's upstream. Of several that '*' could mean it is the nearest."""
-        return self._link is not None and self._link.upstream is upstream
+        return self.linked is upstream
 
     def link(self, upstream: Upstream) -> None:
         """Listen to a component from now on."""

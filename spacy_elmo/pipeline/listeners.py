@@ -1,5 +1,6 @@
 """Which listeners, in other components, take what the component computes, and who may write `Doc.tensor`."""
 
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -7,9 +8,11 @@ from spacy import Language
 from spacy.pipeline import DependencyParser, SentenceRecognizer, Sentencizer, Tok2Vec
 from spacy.pipeline.tok2vec import Tok2VecListener
 from spacy.tokens import Doc
+from spacy.vocab import Vocab
 from thinc.api import Model
 
 from ..layers import slot
+from ..layers.encoder import bilm_shim
 from ..layers.listener import ElmoListener
 from ..layers.spans import DocWords
 from ..layers.types import Layers, Vectors
@@ -59,6 +62,7 @@ class Listened:
     """
 
     name: str
+    vocab: Vocab
     model: Model
     frozen: bool
 
@@ -146,7 +150,24 @@ class Listened:
                 self.add_listener(node, component_name)
         elif node.means(self):
             self.add_listener(node, component_name)
+            self._warn_if_taken(node, component_name)
             node.link(self)
+
+    def _warn_if_taken(self, listener: ElmoListener, component_name: str) -> None:
+        """A sourced component is one object in two pipelines: what its listener reads in one it reads in both."""
+        other = listener.linked
+        if not isinstance(other, Listened) or other.vocab is self.vocab or other._digest() == self._digest():
+            return
+        warnings.warn(
+            f"'{component_name}' comes from another pipeline, where it listened to '{other.name}', a biLM of other "
+            f"weights. From now on it reads the vectors of '{self.name}' here, in that pipeline, too; it was not "
+            f"trained on them. To have it as it was, source '{other.name}' from there as well; that pipeline is right "
+            f"again when it is loaded anew.",
+            stacklevel=2,
+        )
+
+    def _digest(self) -> str:
+        return bilm_shim(self.encoder).bilm.digest()
 
     def is_past_sentences(self, listener: Model | None) -> bool:
         """Whether a component that sets sentences stands between this one and the listener's."""

@@ -32,7 +32,7 @@ def prepared_corpus(config: PretrainingConfig, code: Path | None, output: Path, 
     """
     nlp = {"nlp": config.nlp, "components": config.components}
     settings = TextSettings(nlp, cast("Format", config.corpus.format), code)
-    train, heldout = _paths(config.paths.train), _paths(config.paths.heldout)
+    train, heldout = paths_of(config.paths.train), paths_of(config.paths.heldout)
     if ranks.size > 1 and STANDARD_INPUT in train + heldout:
         raise ConfigError("paths.train or paths.heldout is '-', standard input, which several processes cannot share.")
     with with_standard_input(train + heldout) as files:
@@ -80,7 +80,8 @@ def vocabulary_of(config: PretrainingConfig, corpus: Corpus) -> list[str]:
     return corpus.vocabulary(config.vocabulary.min_count, config.vocabulary.max_size)
 
 
-def _paths(paths: str | list[str] | None) -> list[Path]:
+def paths_of(paths: str | list[str] | None) -> list[Path]:
+    """The texts that a setting names: none, one, or several."""
     return [Path(path) for path in ([paths] if isinstance(paths, str) else paths or [])]
 
 

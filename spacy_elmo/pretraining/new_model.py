@@ -69,12 +69,13 @@ def _shape(config: PretrainingConfig, found: BiLMConfig) -> BiLMConfig:
     """What a model becomes that is of the shape `found`."""
     settings = {key: getattr(config.bilm_config(), key) for key in config.model}
     source = config.initialize.source
-    for key, value in settings.items():
-        if getattr(found, key) != value and not can_widen(found, replace(found, **{key: value})):
-            raise ConfigError(
-                f"model.{key} is {config.model[key]!r}, but in {source} it is {found.to_dict().get(key)!r}. "
-                f"Leave [model] empty, or let it be larger in {', '.join(WIDENED)} alone."
-            )
+    wrong = [key for key, value in settings.items() if not _suits(found, replace(found, **{key: value}))]
+    if wrong:
+        values = "; ".join(f"model.{key} is {settings[key]!r}, and there {getattr(found, key)!r}" for key in wrong)
+        raise ConfigError(
+            f"[model] is not what {source} can become: {values}. Give a config without [model], as "
+            f"pretrain_finetune.cfg is, or let it be larger in {', '.join(WIDENED)} alone."
+        )
     shape = replace(found, **settings)
     if shape != found and config.initialize.freeze_char_cnn:
         raise ConfigError(
@@ -82,6 +83,10 @@ def _shape(config: PretrainingConfig, found: BiLMConfig) -> BiLMConfig:
             f"Set it to false, or leave [model] empty."
         )
     return shape
+
+
+def _suits(found: BiLMConfig, wanted: BiLMConfig) -> bool:
+    return found == wanted or can_widen(found, wanted)
 
 
 def _take_over_softmax(model: LanguageModel, source: LanguageModel) -> None:

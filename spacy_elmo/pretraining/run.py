@@ -14,7 +14,7 @@ from ..corpus.tokenize import load_nlp
 from ..disk import lock
 from ..language.metadata import CONFIG_FILE, read_facts
 from .config import PretrainingConfig, read_config
-from .corpora import check_vocabulary, prepared_corpus, vocabulary_of
+from .corpora import check_vocabulary, paths_of, prepared_corpus, vocabulary_of
 from .distributed import Ranks, joined_ranks
 from .errors import ConfigError
 from .kept_config import check_config, keep_config
@@ -55,6 +55,7 @@ def pretrain(
     # What can be wrong shows before the corpus is prepared, which may take hours.
     config, source = read_config(config_path, overrides or {}, init_from)
     config.bilm_config()
+    _check_output(config, output)
     _check_model(config)
     nlp = load_nlp({"nlp": config.nlp, "components": config.components})
     check_vocabulary(config)
@@ -79,6 +80,16 @@ def pretrain(
             tell(ending(trainer))
         ranks.barrier()
     return output / "model-last"
+
+
+def _check_output(config: PretrainingConfig, output: Path) -> None:
+    for key in ("train", "heldout"):
+        for path in paths_of(getattr(config.paths, key)):
+            if path.is_dir() and output.resolve().is_relative_to(path.resolve()):
+                raise ConfigError(
+                    f"{output} lies in paths.{key} ({path}), so that what the run writes would be read as texts. Give "
+                    f"an output outside."
+                )
 
 
 def _check_model(config: PretrainingConfig) -> None:

@@ -1,6 +1,7 @@
 """Components taken over from another pipeline with `source`."""
 
 import copy
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,23 @@ def test_elmo_and_its_listener(trained: Language) -> None:
     assert found == [ents for _, ents, _ in before]
     for doc, other in zip(nlp.pipe(TEXTS), source.pipe(TEXTS), strict=True):
         np.testing.assert_allclose(doc.tensor, other.tensor, atol=1e-6)
+
+
+def test_a_listener_that_is_taken_from_another_bilm(trained: Language, tiny_source: str, other_source: str) -> None:
+    """The component is one object in both pipelines, so both read what it now reads."""
+    source = copy.deepcopy(trained)
+    nlp = spacy.blank("xx")
+    nlp.add_pipe("elmo", config=elmo_config(other_source))
+    with pytest.warns(
+        UserWarning, match="'ner' comes from another pipeline, where it listened to 'elmo', a biLM of other"
+    ):
+        nlp.add_pipe("ner", source=source)
+    assert elmo_listener_of(source, "ner").upstream is nlp.get_pipe("elmo")
+    same = spacy.blank("xx")
+    same.add_pipe("elmo", config=elmo_config(tiny_source))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        same.add_pipe("tagger", source=source)
 
 
 def test_elmo_with_a_new_component(trained: Language) -> None:

@@ -551,7 +551,7 @@ def test_a_softmax_is_taken_over(tmp_path: Path, learned: Path, texts: dict[str,
 
 
 def test_a_model_that_contradicts_its_config(tmp_path: Path, tiny_source: str, texts: dict[str, str]) -> None:
-    with pytest.raises(ConfigError, match=r"model\.char_dim is 8, but in .* it is 5\. Leave \[model\] empty"):
+    with pytest.raises(ConfigError, match=r"model\.char_dim is 8, and there 5; .* Give a config without \[model\]"):
         run_here(tmp_path / "run", texts, tiny_source)
     with pytest.raises(CheckpointError, match="'en_elmo_xl' names no ELMo model"):
         adapt(tmp_path / "other", "en_elmo_xl", texts)
@@ -581,13 +581,21 @@ def test_a_larger_model_begins_as_a_smaller_one(tmp_path: Path, learned: Path, t
 def test_a_model_that_its_config_cannot_widen(tmp_path: Path, learned: Path, texts: dict[str, str]) -> None:
     smaller = {**texts, "model.projection_dim": 8}
     with pytest.raises(
-        ConfigError, match=r"model\.projection_dim is 8, but in .* it is 16\. .* be larger in filters, pro"
+        ConfigError, match=r"become: model\.projection_dim is 8, and there 16\. .* larger in filters, pro"
     ):
         run_here(tmp_path / "smaller", smaller, learned / "model-last")
     frozen = {**texts, "model.projection_dim": 24, "initialize.freeze_char_cnn": True}
     with pytest.raises(ConfigError, match=r"freeze_char_cnn is true, but \[model\] is larger than"):
         run_here(tmp_path / "frozen", frozen, learned / "model-last")
     assert not [path for name in ("smaller", "frozen") if (path := tmp_path / name).exists()]
+
+
+def test_output_among_the_texts(tmp_path: Path, texts: dict[str, str]) -> None:
+    """What a run writes would be read as texts by the next."""
+    for output in (tmp_path, tmp_path / "within"):
+        with pytest.raises(ConfigError, match=r"lies in paths\.train .* Give an output outside"):
+            run_here(output, {**texts, "paths.train": str(tmp_path)})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_patience(tmp_path: Path, texts: dict[str, str]) -> None:
