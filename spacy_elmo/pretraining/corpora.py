@@ -1,6 +1,5 @@
 """The texts of a run, prepared, and the words it learns to predict."""
 
-import os
 from pathlib import Path
 from typing import cast
 
@@ -13,7 +12,7 @@ from ..corpus.tokenize import TextSettings
 from ..corpus.vocabulary import given_vocabulary, read_words
 from ..language.metadata import SOFTMAX_FILE, read_vocabulary
 from .config import PretrainingConfig
-from .distributed import Ranks
+from .distributed import Ranks, n_processors
 from .errors import ConfigError, RunError
 
 
@@ -55,10 +54,11 @@ def _prepare(
     """Returns the directory of the corpus."""
     corpora = config.paths.corpora
     directory = shared_directory(Path(corpora), train, heldout, settings) if corpora else output / "corpus"
+    n_workers = config.system.workers or n_processors()
     # The first rank alone first: where the others are on its disk, there is nothing left to do for them.
     for prepares in (ranks.is_first, ranks.local_rank == 0):
         if prepares:
-            prepare(train, heldout, settings, directory, n_workers=_n_workers(config), show_progress=ranks.is_first)
+            prepare(train, heldout, settings, directory, n_workers=n_workers, show_progress=ranks.is_first)
         ranks.barrier()
     return directory
 
@@ -83,9 +83,3 @@ def vocabulary_of(config: PretrainingConfig, corpus: Corpus) -> list[str]:
 def paths_of(paths: str | list[str] | None) -> list[Path]:
     """The texts that a setting names: none, one, or several."""
     return [Path(path) for path in ([paths] if isinstance(paths, str) else paths or [])]
-
-
-def _n_workers(config: PretrainingConfig) -> int:
-    """As many as there are processors for this process, where the config does not say."""
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return config.system.workers or available or 1

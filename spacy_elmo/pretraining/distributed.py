@@ -73,6 +73,16 @@ class Ranks:
         return len(set(texts)) == 1
 
 
+def n_processors() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def n_processors_of_rank() -> int:
+    """Its share of them, where torchrun has started several ranks on this machine; one at least."""
+    return max(1, n_processors() // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+
+
 @contextmanager
 def joined_ranks(device: str | None) -> Iterator[Ranks]:
     """Join the group that torchrun's environment variables describe, and leave it at the end.

@@ -1,15 +1,12 @@
 """The training loop: batches in, updates, checkpoints and evaluations out."""
 
 import math
-import os
-import signal
 import time
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
-from threading import current_thread, main_thread
 from typing import Any
 
 import numpy as np
@@ -25,7 +22,7 @@ from ..language import LanguageModel, save_language_model
 from ..language.sampler import LogUniformSampler
 from .batches import Batch, Batches
 from .config import PretrainingConfig
-from .distributed import Ranks
+from .distributed import Ranks, n_processors_of_rank
 from .errors import RunError
 from .evaluation import evaluate, heldout_sentences
 from .objective import Objective
@@ -33,6 +30,7 @@ from .optimizer import Optimizer
 from .precision import uses_bfloat16
 from .progress import Progress
 from .run_state import RunState
+from .signals import first_signal
 from .snapshots import Snapshots
 from .type_ids import type_ids
 from .windows import Windows
@@ -101,7 +99,7 @@ class Trainer:
                 objective.recurrence.capture(settings.batch_size, settings.unroll, bool(settings.dropout))
         self._parallel = ranks.wrap(objective)
         self._saved_at = time.monotonic()
-        self._signal = 0
+        self._asked_to_stop = False
         self._recent: list[tuple[float, float]] = []  # loss and seconds of the steps since the last line of the log
 
     # What a run goes on from
@@ -173,7 +171,7 @@ class Trainer:
             RunError: The loss is not finite or grows for good; or the disk does not take a checkpoint or a model; or,
                 after a checkpoint was written, the process is asked to end (SIGTERM, SIGINT).
         """
-        with closing(self._batches_ahead()) as batches, self._signals():
+        with closing(self._batches_ahead()) as batches, first_signal(self._stop):
             if self.run_state.step == 0 and self.config.initialize.source is not None:
                 self._evaluate(progress)
             while not self.finished:
@@ -190,6 +188,10 @@ class Trainer:
         if self.ranks.is_first:
             self._write_model(LAST)
 
+    def _stop(self) -> None:
+        """End the run after the step at hand."""
+        self._asked_to_stop = True
+
     def _batches_ahead(self) -> Generator[Batch, None, None]:
         """From the step at hand on.
 
@@ -197,7 +199,7 @@ class Trainer:
         """
         on_gpu = self.ranks.device.type == "cuda"
         steps = range(self.run_state.step, self.total_steps)
-        return self.batches.of_steps(steps, n_workers=min(MAX_WORKERS, os.cpu_count() or 1) if on_gpu else 0)
+        return self.batches.of_steps(steps, n_workers=min(MAX_WORKERS, n_processors_of_rank()) if on_gpu else 0)
 
     def _autocast(self) -> torch.autocast:
         enabled = uses_bfloat16(self.settings.precision, self.ranks.device)
@@ -210,7 +212,7 @@ class Trainer:
         batch = next(batches)
         call = alone if self.ranks.device.type == "cpu" else here
         loss = call(lambda: self._gradients(batch))
-        total, due, stop = self.ranks.sum([loss, float(self._is_due()), float(self._signal)])
+        total, due, stop = self.ranks.sum([loss, float(self._is_due()), float(self._asked_to_stop)])
         norm = self.optimizer.clip()
         self._check(total / self.ranks.size, norm)
         rate = self.optimizer.apply(run_state.step)
@@ -306,23 +308,6 @@ class Trainer:
             save_language_model(self.model, self.output / name, self.source, facts)
         except DiskError as error:
             raise RunError(f"{error} Then run the same command again to go on from the last checkpoint.") from None
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """A first SIGTERM or SIGINT ends the run after the step at hand, a second one at once."""
-
-        def stop(number: int, _: Any) -> None:
-            self._signal = number
-            signal.signal(number, before[number])
-
-        # Python lets only the main thread listen.
-        heard = (signal.SIGTERM, signal.SIGINT) if current_thread() is main_thread() else ()
-        before = {int(number): signal.signal(number, stop) for number in heard}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from spacy_elmo.pretraining.distributed import n_processors, n_processors_of_rank
 from spacy_elmo.pretraining.errors import RunError
 from tests.pretraining.runs import (
     SETTINGS,
@@ -134,3 +135,18 @@ def test_torchrun_restarts(tmp_path: Path, settings: dict[str, object], whole: P
     assert code_of_end == 0, (tmp_path / "written").read_text("utf8")
     assert sorted(path.name for path in pids.iterdir()) == ["0-0", "0-1", "1-0", "1-1"]
     assert_same_run(output, whole)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux to be given processors")
+def test_ranks_of_a_machine_share_the_processors_that_they_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    allowed = os.sched_getaffinity(0)
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    assert n_processors() == n_processors_of_rank() == len(allowed)
+    for ranks, share in (("1", len(allowed)), ("2", max(1, len(allowed) // 2)), ("1000", 1)):
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", ranks)
+        assert n_processors_of_rank() == share
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        assert n_processors() == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
