@@ -228,6 +228,8 @@ class BiLM(nn.Module):
     def forward(self, sentences: Sentences) -> list[Tensor]:
         """As `embed`, differentiable: for training. The sentences form one batch.
 
+        Hooks on the embedding and the convolutions of characters are not called where the native kernel computes them.
+
         Args:
             sentences: As for `embed`.
 
