@@ -144,10 +144,10 @@ class SentenceVectors:
             pool: See above.
 
         Raises:
-            SimilarityError: There are no texts, or one has no ELMo vectors.
+            SimilarityError: There are no texts, or none with words; or one has no ELMo vectors.
         """
         found = [_known_vector(text, pool) for text in texts]
-        if not found:
+        if not np.any(found):
             raise SimilarityError("There are no texts to learn from: give some of the kind that is to be compared.")
         return cls(np.mean(found, axis=0), pool)
 
@@ -171,6 +171,8 @@ class SentenceVectors:
 
 
 def _known_vector(text: Doc | Span, pool: Callable[[Doc | Span], Array | None]) -> Array:
+    if not isinstance(text, Doc | Span):
+        raise SimilarityError(f"A sentence vector is of a Doc or a Span, and not {text!r}: give what nlp.pipe gives.")
     vector = pool(text)
     if vector is None:
         raise SimilarityError(f"{text.text[:50]!r} has no ELMo vectors: 'elmo' has not run on its Doc.")

@@ -1,6 +1,7 @@
 """Vectors of sentences: by hand on tiny models, and what they are good for on the embedded one."""
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -125,9 +126,18 @@ def test_spans_are_texts(texts: list[Doc]) -> None:
     np.testing.assert_allclose(sum(vectors.vector(part) for part in parts), 0, atol=1e-5)
 
 
-def test_no_texts_are_refused() -> None:
-    with pytest.raises(SimilarityError, match="no texts to learn from"):
-        SentenceVectors.fit([])
+def test_no_texts_are_refused(nlp: Language) -> None:
+    for none in ([], [nlp(""), nlp(" ")]):
+        with pytest.raises(SimilarityError, match="no texts to learn from"):
+            SentenceVectors.fit(none)
+
+
+def test_strings_are_refused(texts: list[Doc]) -> None:
+    strings: Any = ["a b"]
+    with pytest.raises(SimilarityError, match=r"Doc or a Span, and not 'a b'.*nlp\.pipe"):
+        SentenceVectors.fit(strings)
+    with pytest.raises(SimilarityError, match="Doc or a Span, and not 'a b'"):
+        SentenceVectors.fit(texts).similarity(texts[0], strings[0])
 
 
 def test_texts_that_elmo_has_not_read_are_refused(nlp: Language, texts: list[Doc]) -> None:

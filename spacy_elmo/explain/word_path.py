@@ -40,7 +40,7 @@ class WordPath:
         doc: The text, as the pipeline has left it.
 
     Raises:
-        ExplainError: The component does not listen to an ELMo component.
+        ExplainError: The component does not listen to an ELMo component, or the text has no words.
     """
 
     def __init__(self, nlp: Language, component: str, doc: Doc) -> None:
@@ -66,6 +66,8 @@ class WordPath:
         self._elmo = elmo
         self.rows = [row for rows in self._words.rows for row in rows]
         self.words = [word for sequence in self._words.sequences for word in sequence]
+        if not self.words:
+            raise ExplainError("There are no words in this text.")
         self.vectors = word_vectors(self.bilm, self.words)
         encoder = self.bilm.word_encoder
         with torch.no_grad():

@@ -120,13 +120,20 @@ def set_dims(model: Model[Layers, Vectors], n_layers: int, width: int) -> None:
     """Tell the mix how many layers of what width it gets, and start the parameters where they are not there yet.
 
     Raises:
-        ValueError: it has no layer of the number asked for.
+        ValueError: it has no layer of the number asked for, or was trained on others.
     """
     output = model.attrs["output"]
+    total = n_layers * width if output == "concat" else width
+    if model.has_dim("nO") and (model.get_dim("nL"), model.get_dim("nO")) != (n_layers, total):
+        raise ValueError(
+            f"An ELMo mix was trained on {model.get_dim('nL')} layers to vectors {model.get_dim('nO')} wide, but now "
+            f"gets {n_layers} layers, for vectors {total} wide. Take the component 'elmo' that it was trained with from "
+            f"the same pipeline, too, or train its component anew."
+        )
     if isinstance(output, int) and not -n_layers <= output < n_layers:
         raise ValueError(f"This ELMo has the layers 0 to {n_layers - 1}, and no layer {output}.")
     model.set_dim("nL", n_layers)
-    model.set_dim("nO", n_layers * width if output == "concat" else width)
+    model.set_dim("nO", total)
     if model.has_param("w") is None:
         reset_mix(model)
 

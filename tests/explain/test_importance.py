@@ -147,6 +147,7 @@ def test_more_steps_come_nearer(nlp: Language) -> None:
         (lambda nlp: explain_decisions(nlp, "tagger", nlp(TEXT)), "text categorizers and entity recognizers"),
         (lambda nlp: explain_decisions(nlp, "sentencizer", nlp(TEXT)), "listen"),
         (lambda nlp: first_decider(nlp), "neither"),
+        (lambda nlp: explain_decisions(nlp, "tagger", nlp(" ")), "no words"),
     ],
 )
 def test_what_cannot_be_explained_is_told(tiny_source: str, explain: Callable[[Language], Any], told: str) -> None:

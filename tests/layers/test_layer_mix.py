@@ -151,6 +151,12 @@ def test_width_is_known_after_initialize(output: str | int, width: int) -> None:
     assert mix.predict(random_layers((2,)))[0].shape == (2, width)
 
 
+@pytest.mark.parametrize(("shape", "told"), [((2, WIDTH), "on 3 layers .* 2 layers"), ((3, 9), "4 wide.* 9 wide")])
+def test_a_mix_that_was_trained_on_other_layers_is_told(shape: tuple[int, int], told: str) -> None:
+    with pytest.raises(ValueError, match=f"{told}.*the component 'elmo' that it was trained with"):
+        layer_mix.set_dims(initialized_mix("mix"), *shape)
+
+
 def test_layer_norm_gives_rows_of_mean_0_and_variance_1() -> None:
     (vectors,) = initialized_mix("top", layer_norm=True).predict(random_layers((6,)))
     np.testing.assert_allclose(vectors.mean(axis=1), 0, atol=1e-6)
