@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
@@ -88,6 +89,12 @@ def create_app(parts: Parts, wait: float = 0.005, most_waiting: int = 1024) -> F
             response = await call(request)
         metrics.add(request.url.path, response.status_code, time.perf_counter() - begin)
         return response
+
+    @app.exception_handler(RequestValidationError)
+    async def refuse(request: Request, error: RequestValidationError) -> Response:
+        # Without the input, which may be long, or half a surrogate pair, which nothing encodes.
+        detail = [{key: one[key] for key in ("type", "loc", "msg")} for one in error.errors()]
+        return JSONResponse({"detail": detail}, 422)
 
     async def compute(name: str, items: list[Any]) -> list[Any]:
         if name not in batchers:
