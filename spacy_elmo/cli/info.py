@@ -75,6 +75,9 @@ def facts_of(source: "Source") -> dict[str, Any]:
     location = locate(source)
     facts = describe(location)
     facts["files"] |= {str(path): path.stat().st_size for path in metadata.present(location.directory)}
+    said = metadata.stated(location)
+    facts |= {"languages": [said["language"]]} if "language" in said else {}
+    facts |= {"licence": said["licence"]} if "licence" in said else {}
     if isinstance(source, str) and (model := find(name_of(source) or "")) is not None:
         facts |= {key: getattr(model, key) for key in ("languages", "licence", "tokenisation", "caveats", "pages")}
     if (words := metadata.read_vocabulary(location.directory)) is not None:

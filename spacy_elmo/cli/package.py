@@ -1,5 +1,6 @@
 """`python -m spacy elmo package`: an installable pipeline of a biLM."""
 
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
@@ -32,6 +33,9 @@ def package(
         str | None, typer.Option("--license", "--licence", help="Of the weights; by default what the model says")
     ] = None,
     author: Annotated[str | None, typer.Option("--author", help="By default what the model says")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a package of this name and version that stands there already")
+    ] = False,
 ) -> None:
     """Make a wheel of a model: a pipeline with the component "elmo" alone, ready with its weights.
 
@@ -47,17 +51,27 @@ def package(
     with failing():
         from spacy.cli.package import package as build_package
 
+        from ..disk import TakenError, writing
+
+        if not re.fullmatch(r"[A-Za-z](\w*[A-Za-z0-9])?", name, re.ASCII):
+            raise ElmoError(
+                f"--name is {name!r}, but must be letters, digits and _, with a letter first and no _ last."
+            )
         model = source_of(source, weights)
         stated = _stated(model)
         language = language or stated["lang"]
         if not language:
             raise ElmoError(f"{source} does not say of what language it is. Say so, for instance: --lang en")
+        name = name.removeprefix(f"{language}_")  # spaCy puts it before all names
+        if (taken := output / f"{language}_{name}-{version}").exists() and not overwrite:
+            raise TakenError(f"{taken} is there already. Give another --version, or replace it by --overwrite.")
         nlp = _blank(language)
         nlp.add_pipe("elmo", config={"model": {"source": model}})
         nlp.meta["license"] = licence or stated["license"]
         nlp.meta["author"] = author or stated["author"]
         nlp.meta["description"] = f"ELMo vectors of the biLM {source}, for spacy-elmo"
-        output.mkdir(parents=True, exist_ok=True)
+        with writing(output):
+            output.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory() as directory:
             nlp.to_disk(directory)
             build_package(Path(directory), output, name=name, version=version, create_wheel=True, force=True)
@@ -82,12 +96,9 @@ def _stated(source: "Source") -> dict[str, str]:
     from ..checkpoints.source import locate
     from ..language import metadata
 
-    directory = locate(source).directory
-    facts = metadata.read_facts(directory) or {}
-    if "language" not in facts and (directory / metadata.CONFIG_FILE).exists():
-        facts["language"] = metadata.read_text_settings(directory).nlp["nlp"].get("lang")
+    facts = metadata.stated(locate(source))
     if (published := find(source) if isinstance(source, str) else None) is not None:
-        facts.setdefault("language", published.languages[0] if len(published.languages) == 1 else None)
-        facts.setdefault("licence", published.licence)
+        facts.setdefault("language", published.languages[0] if len(published.languages) == 1 else "")
+        facts.setdefault("licence", published.licence or "")
     names = {"lang": "language", "license": "licence", "author": "author"}
-    return {theirs: facts.get(ours) or "" for theirs, ours in names.items()}
+    return {theirs: facts.get(ours, "") for theirs, ours in names.items()}

@@ -6,7 +6,8 @@ from typing import Any
 
 from thinc.api import Config
 
-from ..checkpoints import CheckpointError
+from ..checkpoints import CheckpointError, Location
+from ..checkpoints.saved_pipelines import SAVED_PIPELINE
 from ..corpus.corpus import MARKS
 from ..corpus.tokenize import TextSettings
 from ..disk import read_json
@@ -56,6 +57,24 @@ def read_facts(directory: Path) -> dict[str, Any] | None:
     if not isinstance(facts, dict):
         raise CheckpointError(f"{path}: not the facts of a training, which are a JSON object.")
     return facts
+
+
+def stated(location: Location) -> dict[str, str]:
+    """What a model says of itself under "language", "licence" and "author", or the saved pipeline that it is in.
+
+    Raises:
+        CheckpointError: What should say so is damaged.
+    """
+    if location.format is SAVED_PIPELINE:
+        meta = location.directory.parent / "meta.json"
+        facts = read_json(meta, CheckpointError) if meta.exists() else {}
+        names = {"language": "lang", "licence": "license", "author": "author"}
+    else:
+        facts = read_facts(location.directory) or {}
+        if "language" not in facts and (location.directory / CONFIG_FILE).exists():
+            facts["language"] = read_text_settings(location.directory).nlp["nlp"].get("lang")
+        names = {name: name for name in ("language", "licence", "author")}
+    return {name: facts[theirs] for name, theirs in names.items() if facts.get(theirs)}
 
 
 def read_text_settings(directory: Path) -> TextSettings:

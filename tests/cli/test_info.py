@@ -146,6 +146,12 @@ def test_a_model_that_was_trained_here_is_of_our_family_with_a_lexicon_too() -> 
     assert (facts["family"], facts["lexicon"]["words"]) == ("spacy-elmo", 16000)
 
 
+def test_what_a_model_says_of_itself_is_told_where_the_catalogue_does_not_know_it(trained: Path) -> None:
+    (trained / "training.json").write_text(json.dumps({**FACTS, "language": "da", "licence": "CC0"}), "utf8")
+    facts = facts_of(trained)
+    assert (facts["languages"], facts["licence"]) == (["da"], "CC0")
+
+
 def test_nothing_is_made_up_of_an_unknown_model(trained: Path) -> None:
     facts = facts_of(trained)
     assert facts["sha256"] == sha256((trained / "model.safetensors").read_bytes()).hexdigest()

@@ -10,10 +10,13 @@ from zipfile import ZipFile
 
 import numpy as np
 import pytest
+import spacy
 from thinc.api import Config
 
 from spacy_elmo import BiLM, save_bilm
+from spacy_elmo.checkpoints import locate
 from spacy_elmo.language import save_language_model
+from spacy_elmo.language.metadata import stated
 from tests.cli.helpers import assert_fails, elmo
 from tests.language.models import random_language_model
 
@@ -87,11 +90,30 @@ def test_the_catalogue_speaks_for_a_model_that_does_not(tmp_path: Path) -> None:
     assert (meta["lang"], meta["license"]) == ("en", "MIT")
 
 
+def test_a_saved_pipeline_says_of_itself_what_its_meta_says(tiny_source: str, tmp_path: Path) -> None:
+    nlp = spacy.blank("da", meta={"license": "MIT", "author": "Mette"})
+    nlp.add_pipe("elmo", config={"model": {"source": tiny_source}})
+    nlp.initialize()
+    nlp.to_disk(tmp_path / "nlp")
+    for source in (tmp_path / "nlp", tmp_path / "nlp" / "elmo"):
+        assert stated(locate(source)) == {"language": "da", "licence": "MIT", "author": "Mette"}
+
+
 def test_what_the_user_says_goes_before_what_the_model_says(trained: Path, tmp_path: Path) -> None:
+    """The name may begin with the language, which it is not given twice."""
     options = ["--lang", "ca", "--license", "CC0", "--author", "Xoán"]
-    assert elmo("package", trained, tmp_path / "out", "--name", "elmo", *options).code == 0
+    call = ["package", trained, tmp_path / "out", "--name", "ca_elmo", *options]
+    before = tmp_path / "out" / "ca_elmo-1.0.0" / "ca_elmo" / "mine.txt"
+    before.parent.mkdir(parents=True)
+    before.touch()
+    assert_fails(elmo(*call), "ca_elmo-1.0.0 is there already", "--version", "--overwrite")
+    assert before.exists()
+    result = elmo(*call, "--overwrite")
+    assert result.code == 0, result.text
+    assert not before.exists()
     meta = meta_of(tmp_path / "out")
-    assert (meta["lang"], meta["license"], meta["author"]) == ("ca", "CC0", "Xoán")
+    assert (meta["lang"], meta["name"]) == ("ca", "elmo")
+    assert (meta["license"], meta["author"]) == ("CC0", "Xoán")
 
 
 def test_says_what_is_missing(tiny_bilm: BiLM, tmp_path: Path) -> None:
@@ -99,5 +121,11 @@ def test_says_what_is_missing(tiny_bilm: BiLM, tmp_path: Path) -> None:
     assert_fails(elmo("package", model, tmp_path / "out", "--name", "elmo"), "of what language", "--lang")
     unknown = elmo("package", model, tmp_path / "out", "--name", "elmo", "--lang", "qqq")
     assert_fails(unknown, "spaCy has no language 'qqq'", "--lang")
+    for name in ("bad name!", "_elmo", "elmo-news", "2elmo", "da_"):
+        named = elmo("package", model, tmp_path / "out", "--name", name, "--lang", "da")
+        assert_fails(named, f"--name is {name!r}, but must be letters, digits and _")
+    (tmp_path / "file").touch()
+    taken = elmo("package", model, tmp_path / "file", "--name", "elmo", "--lang", "da")
+    assert_fails(taken, "file: could not be written", "Choose another place")
     assert_fails(elmo("package", tmp_path / "absent", tmp_path / "out", "--name", "elmo"), "absent")
     assert not (tmp_path / "out").exists()
