@@ -82,7 +82,9 @@ def _kept(directory: Path, writer: Format, names: set[str], overwrite: bool) -> 
     for path in sorted(directory.iterdir()):
         if path.name in {*writer.written, *names} and path.is_file():
             if not overwrite:
-                raise TakenError(f"{path} exists already; choose another directory, or pass overwrite=True.")
+                raise TakenError(
+                    f"{path} exists already; choose another directory, or replace it (overwrite=True, --overwrite)."
+                )
         elif path.is_dir():
             raise TakenError(f"{path} is a directory, and a model is one of its own; choose another directory.")
         elif any(path.match(part) for part in others):

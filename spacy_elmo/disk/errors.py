@@ -1,5 +1,6 @@
 """What goes wrong with a disk."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +9,9 @@ from pathlib import Path
 from ..errors import ElmoError
 
 ADVICE = "Free some space, or choose another place; what was there before is unchanged."
+# Where space would not help.
+_OTHER_PLACE = "Choose another place."
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class DiskError(ElmoError, OSError):
@@ -36,6 +40,8 @@ def writing(path: Path, advice: str = ADVICE) -> Iterator[None]:
     except OSError as error:
         if not _concerns(error, path):
             raise
+        if advice is ADVICE and error.errno not in _FULL:
+            advice = _OTHER_PLACE
         raise DiskError(f"{path}: could not be written ({error}). {advice}") from None
 
 

@@ -180,7 +180,8 @@ def test_save_overwrites_only_when_asked(tmp_path: Path, tiny_bilm: BiLM, presen
     (tmp_path / present).write_text("mine", encoding="utf8")
     before = files_of(tmp_path)
     with pytest.raises(
-        FileExistsError, match=r"exists already; choose another directory, or pass overwrite=True"
+        FileExistsError,
+        match=r"exists already; choose another directory, or replace it \(overwrite",
     ) as error:
         save_bilm(tiny_bilm, tmp_path, format="allennlp")
     assert str(tmp_path / present) in str(error.value)
