@@ -13,11 +13,61 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 
 T = TypeVar("T")
+
+
+class _Task(Generic[T]):
+    """A function to be run in another thread, with autograd, inference mode and autocast as this one has them."""
+
+    def __init__(self, function: Callable[[], T]) -> None:
+        self._function, self._modes = function, _modes()
+        self._begun, self._ended = threading.Lock(), threading.Event()
+        self._outcome: list[tuple[Any, BaseException | None]] = []
+
+    def run(self) -> None:
+        """Run it, in the other thread."""
+        if not self._begun.acquire(blocking=False):
+            return
+        try:
+            with self._modes():
+                self._outcome.append((self._function(), None))
+        except BaseException as error:
+            self._outcome.append((None, error))
+        self._ended.set()
+
+    def value(self) -> T:
+        """What it gives or raises, once."""
+        self._ended.wait()
+        value, error = self._outcome.pop()
+        if error is None:
+            return value
+        try:
+            raise error
+        finally:
+            del error  # which holds this frame
+
+    def see_to_its_end(self) -> None:
+        """Wait for it, or let it not begin at all."""
+        if not self._begun.acquire(blocking=False):
+            self._ended.wait()
+
+
+@contextmanager
+def _to_the_end(*tasks: _Task[Any]) -> Iterator[None]:
+    """Who is interrupted (Ctrl-C) waits for the tasks all the same.
+
+    They would add to gradients behind his back, and torch does not bear that the process ends while it computes.
+    """
+    try:
+        yield
+    except BaseException:
+        for task in tasks:
+            task.see_to_its_end()
+        raise
 
 
 class Worker:
@@ -27,49 +77,20 @@ class Worker:
     """
 
     def __init__(self, n_threads: int) -> None:
-        self._tasks: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._tasks: SimpleQueue[_Task[Any]] = SimpleQueue()
         threading.Thread(target=self._serve, name="spacy_elmo", daemon=True).start()
         # Waited for, so that the next worker finds what torch takes for threads born later put back.
-        self.submit(lambda: _set_threads_of_this_one(n_threads))()
+        first = _Task(lambda: _set_threads_of_this_one(n_threads))
+        self.begin(first)
+        first.value()
 
-    def submit(self, function: Callable[[], T]) -> Callable[[], T]:
-        """Begin to run a function, with autograd, inference mode and autocast as the caller has them.
-
-        Returns:
-            What waits for the end, and gives the function's value or raises its error. Who is interrupted while he
-            waits (Ctrl-C) waits for the end all the same: torch does not bear that the process ends meanwhile.
-        """
-        outcome: list[tuple[Any, BaseException | None]] = []
-        ended, modes = threading.Event(), _modes()
-
-        def run() -> None:
-            try:
-                with modes():
-                    outcome.append((function(), None))
-            except BaseException as error:
-                outcome.append((None, error))
-            ended.set()
-
-        def wait() -> T:
-            try:
-                ended.wait()
-            except BaseException:
-                ended.wait()
-                raise
-            value, error = outcome.pop()
-            if error is None:
-                return value
-            try:
-                raise error
-            finally:
-                del error  # which holds this frame
-
-        self._tasks.put(run)
-        return wait
+    def begin(self, task: _Task[Any]) -> None:
+        """Have a task run, after those before it."""
+        self._tasks.put(task)
 
     def _serve(self) -> None:
         while True:
-            self._tasks.get()()
+            self._tasks.get().run()
 
 
 def _modes() -> Callable[[], ExitStack]:
@@ -177,12 +198,14 @@ def both(first: Callable[[], None], second: Callable[[], None]) -> None:
         in_turn(first, second)
         return
     try:
-        one, other = workers.pair(n // 2)
-        waits = one.submit(first), other.submit(second)
-        try:
-            waits[0]()
-        finally:
-            waits[1]()
+        tasks = _Task(first), _Task(second)
+        with _to_the_end(*tasks):
+            for worker, task in zip(workers.pair(n // 2), tasks, strict=True):
+                worker.begin(task)
+            try:
+                tasks[0].value()
+            finally:
+                tasks[1].value()
     finally:
         workers.lock.release()
 
@@ -229,5 +252,7 @@ def _on_worker(function: Callable[[], T], n_threads: int) -> T:
         _caller.n_threads = n_threads
         return function()
 
-    with _workers.one() as worker:
-        return worker.submit(run)()
+    task = _Task(run)
+    with _workers.one() as worker, _to_the_end(task):
+        worker.begin(task)
+        return task.value()

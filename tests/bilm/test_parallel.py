@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from spacy_elmo import BiLM
-from spacy_elmo.bilm.parallel import alone, both, n_threads
+from spacy_elmo.bilm.parallel import Worker, alone, both, n_threads
 from tests.conftest import REPOSITORY
 
 # Long enough for any machine, and waited for only where something hangs.
@@ -248,14 +248,44 @@ def test_who_is_interrupted_waits_for_the_end(run: Callable[[Callable[[], None]]
 
     def interrupt() -> None:
         signal.pthread_kill(main, signal.SIGINT)
-        time.sleep(0.2)
+        time.sleep(0.02)
         ended.append(True)
 
-    for n in (1, 2):
+    # The signal comes at any moment, also before the caller begins to wait.
+    for n in range(1, 21):
         with pytest.raises(KeyboardInterrupt):
             run(interrupt)
         assert ended == [True] * n
     test_at_once_where_torch_has_more(2)
+
+
+@pytest.mark.parametrize("has_begun", [True, False])
+@pytest.mark.parametrize("run", [alone, lambda function: both(function, nothing)])
+def test_who_is_interrupted_before_he_waits(
+    run: Callable[[Callable[[], None]], None], has_begun: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.set_num_threads(2)
+    run(nothing)
+    begun, calls, begin = threading.Event(), list[str](), Worker.begin
+
+    def work() -> None:
+        begun.set()
+        time.sleep(0.05)
+        calls.append("ended")
+
+    def begin_and_interrupt(worker: Worker, task: Any) -> None:
+        if has_begun:
+            begin(worker, task)
+            begun.wait(PATIENCE)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Worker, "begin", begin_and_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(work)
+    assert calls == ["ended"] * has_begun
+    monkeypatch.undo()
+    run(nothing)
+    assert calls == ["ended"] * has_begun
 
 
 # What a process runs that is not this one: a fork of this one would hold all that the tests before have made.
