@@ -127,8 +127,8 @@ def set_dims(model: Model[Layers, Vectors], n_layers: int, width: int) -> None:
     if model.has_dim("nO") and (model.get_dim("nL"), model.get_dim("nO")) != (n_layers, total):
         raise ValueError(
             f"An ELMo mix was trained on {model.get_dim('nL')} layers to vectors {model.get_dim('nO')} wide, but now "
-            f"gets {n_layers} layers, for vectors {total} wide. Take the component 'elmo' that it was trained with from "
-            f"the same pipeline, too, or train its component anew."
+            f"gets {n_layers} layers, for vectors {total} wide. Take the component 'elmo' that it was trained with "
+            f"from the same pipeline, too, or train its component anew."
         )
     if isinstance(output, int) and not -n_layers <= output < n_layers:
         raise ValueError(f"This ELMo has the layers 0 to {n_layers - 1}, and no layer {output}.")
