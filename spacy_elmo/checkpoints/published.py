@@ -135,8 +135,8 @@ def embedded_for(language: str) -> str:
     raise CheckpointError(
         f"No source was named, and no model for the language '{language}' comes with this package (it has "
         f"{', '.join(embedded_models())}). {published}. Train one from texts (python -m spacy elmo pretrain --help). "
-        f'To use one of another language on purpose, name it: nlp.add_pipe("elmo", config={{"model": {{"source": '
-        f'"en_elmo_sm"}}}}).'
+        f'To use one of another language on purpose, name it: --source en_elmo_sm, or nlp.add_pipe("elmo", '
+        f'config={{"model": {{"source": "en_elmo_sm"}}}}).'
     )
 
 

@@ -100,6 +100,7 @@ def init_config(
         msg.fail(f"{output_file} is there already. To replace it, add --force.", exits=1)
     with failing():
         from .. import recipes
+        from ..checkpoints import CheckpointError, locate
         from ..disk import write_whole
 
         recipe = recipes.Recipe(
@@ -123,5 +124,10 @@ def init_config(
             return
         write_whole(output_file, text.encode())
     msg.good(f"Saved config {output_file}")
+    if source is not None:
+        try:
+            locate(source)
+        except CheckpointError as error:  # it may be trained or downloaded yet
+            msg.warn(f"Not on this machine yet: {error}")
     msg.text("Add your data, and train:")
     print(recipes.train_command(recipe, str(output_file)))

@@ -24,6 +24,15 @@ TRANSFORMER: Settings = {
 }
 LOAD_TRANSFORMER: Settings = {"@callbacks": "spacy-elmo.load_transformer.v1"}
 TEXT_CATEGORIES = {"textcat", "textcat_multilabel"}
+# What a baseline has none of, and the option that asks for it.
+OF_ELMO = {
+    "optimize": "--optimize",
+    "source": "--source",
+    "transformer": "--transformer",
+    "encoder": "--encoder",
+    "at_output": "--at-output",
+    "frozen": "--finetune",
+}
 
 
 @dataclass(frozen=True)
@@ -74,11 +83,18 @@ class Recipe:
         """The config, with every setting that there is.
 
         Raises:
-            RecipeError: There is no such language or component, or none that reads ELMo.
+            RecipeError: There is no such language or component, or none that reads ELMo; or choices contradict.
             CheckpointError: No biLM was named, and none of this language comes with the package.
         """
         if not self.readers:
             raise RecipeError(f"No component in the pipeline reads ELMo. Give one or more of {', '.join(COMPONENTS)}.")
+        for name in self.pipeline:
+            if self.pipeline.count(name) > 1:
+                raise RecipeError(f"{name!r} stands twice in the pipeline. Name each component once.")
+        if self.baseline and (options := [name for name in OF_ELMO if getattr(self, name) != getattr(Recipe, name)]):
+            raise RecipeError(
+                f"A baseline has no ELMo, and so no {', '.join(OF_ELMO[name] for name in options)}. Leave that out."
+            )
         try:
             nlp = blank(self.lang)
         except ImportError as error:  # no such language, or its tokenizer takes a package

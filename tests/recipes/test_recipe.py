@@ -134,7 +134,15 @@ def test_a_language_has_the_model_that_comes_with_it() -> None:
         (["-p", "ner,nowhere"], "spaCy has no component 'nowhere'"),
         (["-p", "ner", "-l", "qq"], "spaCy has no language 'qq'"),
         (["-p", "ner", "-l", "da"], "no model for the language 'da'"),
+        (["-p", "ner", "-l", "da"], "name it: --source en_elmo_sm, or nlp.add_pipe("),
         (["-p", "sentencizer"], "No component in the pipeline reads ELMo"),
+        (["-p", "ner,tagger,ner"], "'ner' stands twice in the pipeline"),
+        (["-p", "ner", "--baseline", "--finetune"], "A baseline has no ELMo, and so no --finetune"),
+        (
+            ["-p", "ner", "--baseline", "-o", "accuracy", "--source", "x", "--transformer", "x", "--encoder", "bilstm"],
+            "no --optimize, --source, --transformer, --encoder. Leave",
+        ),
+        (["-p", "ner", "--baseline", "--at-output"], "no --at-output"),
     ],
 )
 def test_what_cannot_be_made_is_said(words: list[str], message: str) -> None:
@@ -155,6 +163,13 @@ def test_a_file_is_replaced_only_on_demand(tmp_path: Path) -> None:
     assert code == 0
     assert f"python -m spacy train {config}" in output.replace("\n", " ")
     assert config.read_text("utf8").startswith("# Named entities")
+
+
+def test_a_source_that_is_not_there_yet_is_told(tmp_path: Path) -> None:
+    code, output = init_config(str(tmp_path / "config.cfg"), "-p", "ner", "--source", "training/mine")
+    assert code == 0
+    assert "'training/mine' names no ELMo model" in " ".join(output.split())
+    assert made("-p", "ner", "--source", "training/mine")["components"]["elmo"]["model"]["source"] == "training/mine"
 
 
 def test_comments_say_what_to_change() -> None:
