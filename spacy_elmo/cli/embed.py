@@ -140,7 +140,7 @@ def embed(
         except KeyboardInterrupt:
             msg.warn(f"Stopped. The same command goes on with {paths[-1]}")
             raise typer.Exit(130) from None
-    msg.good(f"Wrote {paths[-1]}: {report.documents:,} documents, {report.tokens:,} tokens")
+    msg.good(f"{paths[-1]} holds {report.documents:,} documents, {report.tokens:,} tokens")
     if report.rejects:
         msg.warn(f"{report.rejects:,} documents failed, see {report.rejects_file}")
         raise typer.Exit(SOME_FAILED)

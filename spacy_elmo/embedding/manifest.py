@@ -32,13 +32,14 @@ def begin(place: Place, job: dict[str, Any]) -> dict[str, Any]:
         if changes := list(_changes(manifest["job"], job)):
             more = f", and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
             raise EmbeddingError(
-                f"the output is of another job, and vectors of two are not mixed: {'; '.join(changes[:_SHOWN])}{more}. "
-                f"Choose another output, or remove it to begin again."
+                f"{place}: the output is of another job, and vectors of two are not mixed: "
+                f"{'; '.join(changes[:_SHOWN])}{more}. Choose another output, or remove it to begin again."
             )
         return manifest
     if names:
         raise EmbeddingError(
-            f"the output is not empty, and was not begun by such a job: it holds {min(names)}. Choose another one."
+            f"{place}: the output is not empty, and was not begun by such a job: it holds {min(names)}. Choose "
+            f"another one."
         )
     return _write(place, {"format": FORMAT, "format_version": FORMAT_VERSION, "complete": False, "job": job})
 

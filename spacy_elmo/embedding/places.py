@@ -16,7 +16,7 @@ from .errors import EmbeddingError
 
 
 class Place(Protocol):
-    """A directory, whose files have names with "/" between their parts."""
+    """A directory, whose files have names with "/" between their parts. `str` gives its path or address."""
 
     def names(self) -> set[str]:
         """Of all files in it and below; empty where it is not there."""
@@ -50,6 +50,9 @@ class LocalPlace:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
+    def __str__(self) -> str:
+        return str(self._directory)
+
     def names(self) -> set[str]:
         """See `Place`."""
         return {file.relative_to(self._directory).as_posix() for file in self._directory.rglob("*") if file.is_file()}
@@ -82,6 +85,9 @@ class RemotePlace:
     def __init__(self, address: str) -> None:
         self._address = address
         self._fs, self._root = filesystem(address)
+
+    def __str__(self) -> str:
+        return self._address
 
     def names(self) -> set[str]:
         """See `Place`."""

@@ -31,10 +31,15 @@ def of(target: str, settings: Settings) -> Sink | None:
     """What writes a file, by the ending of its name; None for a directory of parts.
 
     Raises:
-        EmbeddingError: Such a file does not hold what the settings ask for.
+        EmbeddingError: Such a file is not written, or does not hold what the settings ask for.
         TakenError: The file is there already.
     """
     ending = Path(target).suffix.lower()
+    if ending in _OTHER_FILES and not Path(target).is_dir():
+        raise EmbeddingError(
+            f"{target}: by its name a file of a kind that is not written. Files end in {', '.join(SINKS)}; a directory "
+            f"of parts in Parquet has another name."
+        )
     if ending not in SINKS:
         return None
     if is_remote(target):
@@ -100,3 +105,5 @@ def _write_spacy(path: Path, documents: Iterator[EmbeddedDocument]) -> None:
 
 
 SINKS: dict[str, Sink] = {".h5": _write_h5, ".hdf5": _write_h5, ".npz": _write_npz, ".spacy": _write_spacy}
+# Nobody calls a directory so. Of .parquet there are such: Spark's own.
+_OTHER_FILES = {".txt", ".jsonl", ".json", ".csv", ".tsv", ".npy", ".pt", ".safetensors", ".gz", ".zst", ".zip"}

@@ -19,7 +19,9 @@ def test_a_corpus_to_vectors(tmp_path: Path, tiny_source: str) -> None:
     call = ["embed", text, tmp_path / "out", "--model", tiny_source, "--layers", "top", "--dtype", "float16"]
     result = elmo(*call, "--nlp", "en")
     assert result.code == 0, result.text
-    assert "2 documents, 8 tokens" in result.text
+    holds = f"{tmp_path / 'out'} holds 2 documents, 8 tokens"
+    assert holds in result.text
+    assert holds in elmo(*call, "--nlp", "en").text
     assert "tokens/s" in result.errors
     assert [(one.tokens, one.vectors.dtype) for one in read(tmp_path / "out")] == [
         (["One", "line", ".", "And", "more", "."], "float16"),

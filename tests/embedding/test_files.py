@@ -113,6 +113,10 @@ def test_what_a_file_does_not_hold_is_refused_before_work(tmp_path: Path, text: 
                 run([text], tmp_path / name, tiny_source, **settings)
     with pytest.raises(TakenError, match=r"a\.npz is there already"):
         run([text], write(tmp_path / "a.npz", "x"), tiny_source)
+    for name in ("out.txt", "out.jsonl", "out.npy", "out.tsv", "out.h5.gz"):
+        with pytest.raises(EmbeddingError, match=rf"{name}: .* \.h5, \.hdf5, \.npz, \.spacy; .*directory"):
+            run([text], tmp_path / name, tiny_source)
+        assert not (tmp_path / name).exists()
     with pytest.raises(EmbeddingError, match="on this machine alone"):
         run([text], "memory://out.npz", tiny_source)
 

@@ -121,7 +121,7 @@ def test_another_job_is_refused(tmp_path: Path, texts: Path, tiny_source: str, o
         ({"part": 100}, "settings.part_characters was 200, now 100"),
         ({"nlp": {**SENTENCIZER, "nlp": {"lang": "da", "pipeline": []}}}, 'settings.nlp.nlp.lang was "en", now "da"'),
     ]:
-        with pytest.raises(EmbeddingError, match=change):
+        with pytest.raises(EmbeddingError, match=f"{output}: the output is of another job.*{change}"):
             run([texts], output, tiny_source, **settings)
     with pytest.raises(EmbeddingError, match="model was"):
         run([texts], output, other_source)
@@ -135,7 +135,7 @@ def test_a_directory_of_something_else_is_refused(tmp_path: Path, texts: Path, t
     output = tmp_path / "out"
     output.mkdir()
     write(output / "mine.txt", "precious")
-    with pytest.raises(EmbeddingError, match=r"not empty.*mine\.txt"):
+    with pytest.raises(EmbeddingError, match=rf"{output}: the output is not empty.*mine\.txt"):
         run([texts], output, tiny_source)
     assert list(contents(output)) == ["mine.txt"]
 
