@@ -32,6 +32,9 @@ def locate(source: Source) -> Location:
         CheckpointError: There are no such files, or none that are clearly meant.
         TypeError: The source is neither a name, a path nor a pair of paths.
     """
+    if source == "":
+        # As a path it would be the current directory.
+        raise CheckpointError("The source is empty, where a model's name or path should be: an unset variable?")
     if not isinstance(source, str | PathLike):
         return _pair(source)
     if source in embedded_models():

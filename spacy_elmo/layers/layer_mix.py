@@ -55,7 +55,9 @@ def check_settings(output: Any, dropout: Any, l2: Any = 0.0) -> None:
     """
     if output != "mix" and output not in FIXED_CHOICES and (not isinstance(output, int) or isinstance(output, bool)):
         choices = ", ".join(("mix", *FIXED_CHOICES))
-        raise ValueError(f"An ELMo output is one of {choices}, or the number of a layer, but not {output!r}.")
+        raise ValueError(
+            f"An ELMo output is one of {choices}, or the number of a layer, below 0 from the top, but not {output!r}."
+        )
     if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
         raise ValueError(f"The dropout of an ELMo output is from 0 to below 1, but not {dropout!r}.")
     if not isinstance(l2, int | float) or l2 < 0:

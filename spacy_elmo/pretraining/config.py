@@ -244,6 +244,11 @@ def read_config(path: Path, overrides: Mapping[str, Any], init_from: Any = None)
         config = load_config(path, overrides=dict(overrides), interpolate=True)
     except (OSError, ValueError, configparser.Error) as error:
         raise ConfigError(f"{path}: {error}") from None
+    if "corpora" in config:
+        raise ConfigError(
+            f"{path} is a config of `spacy train`, for components that read vectors. `python -m spacy elmo configs` "
+            f"lists those of `pretrain`."
+        )
     if init_from is not None:
         pair = isinstance(init_from, list | tuple)
         config.setdefault("initialize", {})["source"] = [str(path) for path in init_from] if pair else str(init_from)

@@ -252,6 +252,12 @@ def test_a_file_of_another_name_is_no_source(tmp_path: Path, name: str) -> None:
     assert "[options, weights]" in message
 
 
+def test_nothing_is_not_the_current_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_pair(tmp_path, OPTIONS, WEIGHTS)
+    monkeypatch.chdir(tmp_path)
+    assert "is empty" in message_of("")
+
+
 @pytest.mark.parametrize("held", [[], ["pytorch_model.bin", "vocab.txt"]])
 def test_a_directory_of_no_model_shows_what_it_holds(tmp_path: Path, held: list[str]) -> None:
     for name in held:

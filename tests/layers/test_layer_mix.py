@@ -157,6 +157,11 @@ def test_a_mix_that_was_trained_on_other_layers_is_told(shape: tuple[int, int], 
         layer_mix.set_dims(initialized_mix("mix"), *shape)
 
 
+def test_an_output_that_is_none_is_told_of_numbers_from_the_top() -> None:
+    with pytest.raises(ValueError, match="the number of a layer, below 0 from the top"):
+        LayerMix("middle")
+
+
 def test_layer_norm_gives_rows_of_mean_0_and_variance_1() -> None:
     (vectors,) = initialized_mix("top", layer_norm=True).predict(random_layers((6,)))
     np.testing.assert_allclose(vectors.mean(axis=1), 0, atol=1e-6)

@@ -196,6 +196,12 @@ def test_missing_sections_are_named(tmp_path: Path, text: str, missing: str) -> 
     assert message_of(write(tmp_path / "my.cfg", text)) == f"Missing: {missing}."
 
 
+def test_a_config_of_spacy_train_is_known_as_one() -> None:
+    message = message_of(REPOSITORY / "configs" / "ner.cfg")
+    assert message.startswith(f"{REPOSITORY / 'configs' / 'ner.cfg'} is a config of `spacy train`")
+    assert "python -m spacy elmo configs" in message
+
+
 def test_missing_texts_are_named(tmp_path: Path) -> None:
     path = write(tmp_path / "my.cfg", MINIMAL.replace('train = "texts.txt"', 'heldout = "texts.txt"'))
     assert message_of(path) == "Missing: paths.train."
