@@ -29,7 +29,12 @@ explain_cli = typer.Typer(name="explain", help=HELP, no_args_is_help=True, rich_
 ModelOption = Annotated[str, typer.Option("--model", "-m", metavar="SOURCE", help=SOURCE_HELP)]
 OutputOption = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="FILE.html", help="Where to. Without it, the page is served to a browser"),
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE.html",
+        help="Where to, in the place of what is there. Without it, the page is served to a browser",
+    ),
 ]
 CorpusArgument = Annotated[
     list[Path],

@@ -94,6 +94,9 @@ def test_span_as_doc_reads_its_own_rows_or_none(nlp: Language) -> None:
     part = doc[1:3].as_doc()
     np.testing.assert_array_equal(part.tensor, doc.tensor[1:3])
     assert part._.elmo is None
+    with pytest.raises(ValueError, match="cut out"):
+        _ = doc[1:3].as_doc(copy_user_data=True)._.elmo
+    assert Doc.from_docs([doc, part], exclude=["user_data"])._.elmo is None
     whole = nlp.get_pipe("elmo")(part)
     np.testing.assert_allclose(whole[0]._.elmo, nlp("b c").tensor[0], atol=1e-6)
 
