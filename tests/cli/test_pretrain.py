@@ -58,9 +58,9 @@ def test_help(tmp_path: Path) -> None:
     code, written = command(tmp_path / "written", "elmo", "pretrain", "--help")
     assert code == 0
     _, _, examples = written.partition("Examples:\n")
-    lines = [line.strip() for line in examples.splitlines()[:5]]
-    assert all(line.startswith("python -m spacy elmo pretrain configs/") for line in lines[:4])
-    assert lines[4].startswith("torchrun --nproc-per-node 4 -m spacy elmo pretrain configs/")
+    lines = [line.strip() for line in examples.splitlines()[:6]]
+    assert all(line.startswith("python -m spacy elmo pretrain configs/") for line in lines[:5])
+    assert lines[5].startswith("torchrun --nproc-per-node 4 -m spacy elmo pretrain configs/")
     for option in ("--output", "--init-from", "--code"):
         assert option in written
 
