@@ -244,6 +244,8 @@ def test_modes_are_those_of_the_caller_whatever_the_number_of_threads(
 def test_who_is_interrupted_waits_for_the_end(run: Callable[[Callable[[], None]], None]) -> None:
     """Else it would go on behind his back, adding to gradients; or the process would end under torch's feet."""
     torch.set_num_threads(2)
+    # What the tests were started by may have had it ignored, as `nohup … &` has.
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)
     main, ended = threading.get_ident(), list[bool]()
 
     def interrupt() -> None:
@@ -252,10 +254,13 @@ def test_who_is_interrupted_waits_for_the_end(run: Callable[[Callable[[], None]]
         ended.append(True)
 
     # The signal comes at any moment, also before the caller begins to wait.
-    for n in range(1, 21):
-        with pytest.raises(KeyboardInterrupt):
-            run(interrupt)
-        assert ended == [True] * n
+    try:
+        for n in range(1, 21):
+            with pytest.raises(KeyboardInterrupt):
+                run(interrupt)
+            assert ended == [True] * n
+    finally:
+        signal.signal(signal.SIGINT, heard)
     test_at_once_where_torch_has_more(2)
 
 
