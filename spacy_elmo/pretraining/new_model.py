@@ -1,6 +1,7 @@
 """The model that a run begins with."""
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -69,7 +70,7 @@ def _shape(config: PretrainingConfig, found: BiLMConfig) -> BiLMConfig:
     """What a model becomes that is of the shape `found`."""
     settings = {key: getattr(config.bilm_config(), key) for key in config.model}
     source = config.initialize.source
-    wrong = [key for key, value in settings.items() if not _suits(found, replace(found, **{key: value}))]
+    wrong = [key for key, value in settings.items() if not _suits(found, key, value)]
     if wrong:
         values = "; ".join(f"model.{key} is {settings[key]!r}, and there {getattr(found, key)!r}" for key in wrong)
         raise ConfigError(
@@ -85,7 +86,11 @@ def _shape(config: PretrainingConfig, found: BiLMConfig) -> BiLMConfig:
     return shape
 
 
-def _suits(found: BiLMConfig, wanted: BiLMConfig) -> bool:
+def _suits(found: BiLMConfig, key: str, value: Any) -> bool:
+    try:
+        wanted = replace(found, **{key: value})
+    except ValueError:  # such as filters wider than the words that the model reads
+        return False
     return found == wanted or can_widen(found, wanted)
 
 

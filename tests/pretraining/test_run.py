@@ -584,6 +584,11 @@ def test_a_model_that_its_config_cannot_widen(tmp_path: Path, learned: Path, tex
         ConfigError, match=r"become: model\.projection_dim is 8, and there 16\. .* larger in filters, pro"
     ):
         run_here(tmp_path / "smaller", smaller, learned / "model-last")
+    wider = {**texts, "model.filters": [[1, 8], [2, 8], [3, 16], [30, 4]], "model.max_characters": 30}
+    with pytest.raises(
+        ConfigError, match=r"model\.filters is .* and there .*; model\.max_characters is 30, and there 24"
+    ):
+        run_here(tmp_path / "wider", wider, learned / "model-last")
     frozen = {**texts, "model.projection_dim": 24, "initialize.freeze_char_cnn": True}
     with pytest.raises(ConfigError, match=r"freeze_char_cnn is true, but \[model\] is larger than"):
         run_here(tmp_path / "frozen", frozen, learned / "model-last")
