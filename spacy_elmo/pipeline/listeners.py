@@ -11,6 +11,7 @@ from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from thinc.api import Model
 
+from ..checkpoints import CheckpointError
 from ..layers import slot
 from ..layers.encoder import bilm_shim
 from ..layers.listener import ElmoListener
@@ -156,7 +157,10 @@ class Listened:
     def _warn_if_taken(self, listener: ElmoListener, component_name: str) -> None:
         """A sourced component is one object in two pipelines: what its listener reads in one it reads in both."""
         other = listener.linked
-        if not isinstance(other, Listened) or other.vocab is self.vocab or other._digest() == self._digest():
+        if not isinstance(other, Listened) or other.vocab is self.vocab:
+            return
+        weights = {other._digest(), self._digest()}
+        if len(weights) == 1 or None in weights:
             return
         warnings.warn(
             f"'{component_name}' comes from another pipeline, where it listened to '{other.name}', a biLM of other "
@@ -166,8 +170,12 @@ class Listened:
             stacklevel=2,
         )
 
-    def _digest(self) -> str:
-        return bilm_shim(self.encoder).bilm.digest()
+    def _digest(self) -> str | None:
+        """None where there are no weights: they may come yet, from disk or bytes."""
+        try:
+            return bilm_shim(self.encoder).bilm.digest()
+        except CheckpointError:
+            return None
 
     def is_past_sentences(self, listener: Model | None) -> bool:
         """Whether a component that sets sentences stands between this one and the listener's."""

@@ -65,6 +65,9 @@ def test_a_listener_that_is_taken_from_another_bilm(trained: Language, tiny_sour
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         same.add_pipe("tagger", source=source)
+        later = spacy.blank("xx")
+        later.add_pipe("elmo", config=elmo_config("weights that come later"))
+        later.add_pipe("ner", source=nlp)
 
 
 def test_elmo_with_a_new_component(trained: Language) -> None:
