@@ -17,9 +17,6 @@ table goes to metrics/long_texts.md and .json.
 import argparse
 import json
 import random
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,7 +24,6 @@ from typing import Any
 import spacy
 import torch
 from spacy.tokens import Doc
-from spacy.training.initialize import init_nlp
 from spacy.util import load_config_from_str
 from thinc.api import Config
 
@@ -35,8 +31,8 @@ from spacy_elmo.corpus.texts import Texts
 from spacy_elmo.recipes import Recipe, as_text
 
 from . import report
-from .datasets import read_docs, with_all_categories, write_docs
-from .memory import memory, reset_peak
+from .cost import Cost, cost_apart
+from .datasets import with_all_categories, write_docs
 from .training import SharedLayers, made_once, with_settings
 
 CORPUS = Path("corpus/long_texts")
@@ -134,35 +130,21 @@ def config_of(way: str) -> Config:
     return with_settings(config, LIMITS)
 
 
-def cost(way: str) -> dict[str, float]:
-    """Seconds and bytes of the test documents, in this process; they do not depend on what was learned."""
-    nlp = init_nlp(with_settings(config_of(way), {"corpora.train.limit": len(TOPICS)}))
-    docs = read_docs(CORPUS / "test.spacy")
-    nlp(Doc(nlp.vocab, words=[token.text for token in docs[0][:200]]))
-    texts = [Doc(nlp.vocab, words=[token.text for token in doc]) for doc in docs]
-    reset_peak()
-    before, start = memory("VmRSS"), time.process_time()
-    while texts:
-        nlp(texts.pop())
-    return {"seconds": time.process_time() - start, "bytes": memory("VmHWM") - before}
+def cost_of(way: str) -> Cost:
+    """What the test documents cost, one after the other; it does not depend on what was learned."""
+    config = with_settings(config_of(way), {"corpora.train.limit": len(TOPICS)})
+    return cost_apart(config, CORPUS / "test.spacy")
 
 
-def cost_apart(way: str) -> dict[str, float]:
-    """The same, in a process of its own."""
-    command = [sys.executable, "-m", "experiments.long_texts", "--cost", way]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return dict(json.loads(done.stdout.splitlines()[-1]))
-
-
-def table(results: list[dict[str, Any]], n_words: int) -> str:
+def table(results: list[dict[str, Any]]) -> str:
     header = ["a text is", "accuracy on test", "seconds", "words/s", "memory"]
     rows = [
         [
             one["way"],
             f"{one['test']:.1f}",
-            f"{one['cost']['seconds']:.0f}",
-            f"{n_words / one['cost']['seconds']:,.0f}",
-            f"{one['cost']['bytes'] / 1e6:,.0f} MB",
+            f"{one['cost']['reading']:.0f}",
+            f"{one['cost']['words'] / one['cost']['reading']:,.0f}",
+            f"{one['cost']['added'] / 1e6:,.0f} MB",
         ]
         for one in results
     ]
@@ -175,22 +157,17 @@ def main() -> None:
     parser.add_argument("--heldout", type=Path, nargs="+", default=[])
     parser.add_argument("--queries", type=Path)
     parser.add_argument("--only", nargs="+", choices=WAYS, default=list(WAYS), metavar="NAME")
-    parser.add_argument("--cost", choices=WAYS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    if arguments.cost:
-        print(json.dumps(cost(arguments.cost)))
-        return
     build(arguments)
     layers = SharedLayers(6_000_000_000)
     results = []
     for way in arguments.only:
         name = f"long_texts-{way.replace(' ', '_')}"
         found = made_once(name, {"way": way}, config_of(way), CORPUS, layers)
-        results.append({**found, "cost": cost_apart(way)})
+        results.append({**found, "cost": cost_of(way)})
         report.keep(report.METRICS / "long_texts", results)
-    n_words = sum(map(len, read_docs(CORPUS / "test.spacy")))
-    report.write(report.METRICS / "long_texts", table(results, n_words), results)
+    report.write(report.METRICS / "long_texts", table(results), results)
 
 
 if __name__ == "__main__":

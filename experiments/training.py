@@ -145,9 +145,10 @@ class Runs:
 
     def result(self, run: Run) -> dict[str, Any]:
         """What the run is of, "dev" and "test" in percent, and processor "seconds"."""
-        return made_once(run.name, asdict(run), self._config(run), CORPORA / run.data, self._layers)
+        return made_once(run.name, asdict(run), self.config(run), CORPORA / run.data, self._layers)
 
-    def _config(self, run: Run) -> Config:
+    def config(self, run: Run) -> Config:
+        """What the run is trained by. A share of the data is drawn where it was not drawn before."""
         corpus = CORPORA / run.data
         path = corpus / "train.spacy"
         if run.share != 1:

@@ -34,6 +34,7 @@ COMMANDS = {command["name"]: command for command in PROJECT["commands"]}
         "components",
         "learning_curve",
         "together",
+        "peers",
         "domain",
     ],
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from experiments import long_texts
+from experiments.cost import cost
 from experiments.datasets import read_docs
 
 PARTS = ("train", "dev", "test")
@@ -61,7 +62,9 @@ def test_a_document_is_of_its_part_s_sentences_and_questions_on_its_topic(folder
 def test_fewer_sentences_cost_less(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     monkeypatch.setitem(long_texts.WAYS, "mean of the first 2", {"pool": "mean", "sentences": "first:2"})
-    few, all_of_them = (long_texts.cost(way) for way in ("mean of the first 2", "mean of all sentences"))
-    assert few["seconds"] < all_of_them["seconds"]
+    monkeypatch.setattr(long_texts, "cost_apart", cost)
+    few, all_of_them = (long_texts.cost_of(way) for way in ("mean of the first 2", "mean of all sentences"))
+    assert few["reading"] < all_of_them["reading"]
+    assert few["words"] == all_of_them["words"] == sum(map(len, read_docs(long_texts.CORPUS / "test.spacy")))
     results = [{"way": "few", "test": 50.0, "cost": few}]
-    assert long_texts.table(results, 1000).splitlines()[-1].startswith("| few | 50.0 | ")
+    assert long_texts.table(results).splitlines()[-1].startswith("| few | 50.0 | ")

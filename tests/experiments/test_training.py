@@ -8,7 +8,7 @@ import pytest
 import spacy
 from thinc.api import Config
 
-from experiments import domain, grid, training
+from experiments import cost, domain, grid, training
 from experiments.datasets import read_docs, write_docs
 from spacy_elmo.language import save_language_model
 from spacy_elmo.layers.encoder import bilm_shim
@@ -67,10 +67,27 @@ def test_a_grid_is_drawn_and_what_was_trained_is_not_trained_again(
 
 
 def test_all_systems_read_the_same_share(folder: Path) -> None:
-    first, second = (training.Runs()._config(training.Run("uner", name, 0.5)) for name in ("ELMo", "default"))
+    first, second = (training.Runs().config(training.Run("uner", name, 0.5)) for name in ("ELMo", "default"))
     assert first["paths"]["train"] == second["paths"]["train"] != "corpus/uner/train.spacy"
-    other = training.Runs()._config(training.Run("uner", "default", 0.5, seed=1))
+    other = training.Runs().config(training.Run("uner", "default", 0.5, seed=1))
     assert Path(other["paths"]["train"]).read_bytes() != Path(second["paths"]["train"]).read_bytes()
+
+
+def test_systems_are_measured_in_processes_of_their_own_by_turns(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    run(cost, "--systems", "default", "ELMo", "--steps", "2", "--rounds", "1", "--batch-size", "8", cwd=folder)
+    turns: Any = json.loads(Path("metrics", "cost.json").read_text("utf8"))
+    words = sum(map(len, read_docs(Path("corpus/uner/test.spacy"))))
+    for name in ("default", "ELMo"):
+        (one,) = turns[name]
+        assert one["words"] == words
+        assert one["training"] > 0
+        assert 0 <= one["added"] < one["peak"]
+    slow = {**turns["ELMo"][0], "reading": words / 1000}
+    assert (
+        cost.table({"ELMo": cost.medians([slow, slow, turns["ELMo"][0]])}, 2).splitlines()[-1].split("|")[3]
+        == " 1,000 "
+    )
 
 
 def test_a_table_has_means_deviations_and_the_best_of_each_row() -> None:
@@ -119,7 +136,7 @@ def test_the_domain_is_measured_before_and_after_over_one_vocabulary(folder: Pat
 @pytest.mark.parametrize("system", ["MiniLM", "MiniLM, fine-tuned"])
 def test_a_transformer_takes_the_place_of_elmo(data: str, system: str) -> None:
     pytest.importorskip("spacy_transformers")
-    config = training.Runs()._config(training.Run(data, system))
+    config = training.Runs().config(training.Run(data, system))
     component = training.DATA[data].component
     assert config["nlp"]["pipeline"] == ["transformer", component]
     assert "elmo" not in config.to_str().replace("spacy-elmo.load_transformer", "")
