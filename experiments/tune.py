@@ -1,10 +1,12 @@
 """Choose the settings of a training config on a dev set: one setting after the other, each with those chosen before.
 
     python -m experiments.tune NAME --system elmo=configs/ner.cfg --system tok2vec=configs/ner_tok2vec.cfg \\
-        --corpora corpus/wnut17 corpus/uner [--factors optimizer dropout] [--steps 400] [--seeds 0] [--share 1.0]
+        --corpora corpus/wnut17 corpus/uner [--factors optimizer dropout] [--steps 400] [--words 500] [--seeds 0]
+        [--share 1.0]
 
 --corpora are folders with train.spacy, dev.spacy and test.spacy. All systems go through the same factors; those
-that a config does not have are left out. What counts is the best dev score of a run, averaged over --corpora and
+that a config does not have are left out. --words are those of a batch, where a config's own schedule would begin with
+too few for so short a run. What counts is the best dev score of a run, averaged over --corpora and
 --seeds. With --test-seeds 0 1 2 what was chosen is then trained anew, with each of these seeds and each share of the
 training data in --test-shares, and scored on the test sets, which nothing before has read.
 
@@ -131,7 +133,7 @@ class Search:
         """Train once, or read what was found before."""
         settings = {**present(config), **settings}
         facts: dict[str, Any] = {"system": system, "settings": settings, "corpus": corpus.name}
-        facts |= {"seed": seed, "steps": steps, "share": share}
+        facts |= {"seed": seed, "steps": steps, "share": share, "words": self._arguments.words}
         for run in self.runs:
             if facts.items() <= run.items() and (not test or "test" in run):
                 return run
@@ -142,6 +144,8 @@ class Search:
         config["paths"] |= {"train": str(train_path), "dev": str(corpus / "dev.spacy")}
         config["system"]["seed"] = seed
         config["training"] |= {"max_steps": steps, "eval_frequency": steps // N_EVALUATIONS, "patience": 0}
+        if facts["words"] is not None:
+            config["training"]["batcher"]["size"] |= {"start": facts["words"], "stop": facts["words"]}
         start = time.process_time()
         scores = train_and_score(config, self._layers, corpus / "test.spacy" if test else None)
         run = facts | scores | {"seconds": round(time.process_time() - start, 1)}
@@ -189,6 +193,7 @@ def main() -> None:
     parser.add_argument("--corpora", type=Path, nargs="+", required=True)
     parser.add_argument("--factors", nargs="*", choices=FACTORS, default=list(FACTORS))
     parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--words", type=int, help="of a batch; by default what the config says")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--share", type=float, default=1.0, help="of the training data")
     parser.add_argument("--test-seeds", type=int, nargs="*", default=[])

@@ -47,12 +47,13 @@ def test_the_best_choice_is_tested_and_a_run_is_not_repeated(
     choices = ({"optimizer.learn_rate": 0.0}, {"optimizer.learn_rate": 0.01})
     monkeypatch.setitem(tune.FACTORS, "optimizer", choices)
     words = ["demo", "--system", f"small={CONFIGS / 'textcat_small.cfg'}", "--corpora", corpus, "--factors"]
-    words += ["optimizer", "--steps", "12", "--test-seeds", "0", "--test-steps", "4"]
+    words += ["optimizer", "--steps", "12", "--words", "150", "--test-seeds", "0", "--test-steps", "4"]
     run(tune, *words, cwd=tmp_path)
     runs = json.loads((tmp_path / "metrics" / "tune-demo.json").read_text("utf8"))
     nothing, something, tested = runs
     assert something["dev"] > nothing["dev"]
     assert tested["settings"]["optimizer.learn_rate"] == 0.01
+    assert {one["words"] for one in runs} == {150}
     assert (tested["steps"], "test" in tested, "test" in something) == (4, True, False)
     # A search that is begun again finds all, and trains nothing.
     monkeypatch.setattr(tune, "train_and_score", None)
