@@ -81,7 +81,8 @@ def _number(
     heldout_parts = []
     size = sum(path.stat().st_size for path in [*train.files, *heldout.files])
     n_workers = min(n_workers, 1 + size // WORKER_BYTES)
-    pieces = tokenized(chain(train.pieces(), heldout.pieces()), settings, n_workers)
+    # The held-out texts first: they are few, and what is wrong with them shows at once.
+    pieces = tokenized(chain(heldout.pieces(), train.pieces()), settings, n_workers)
     progress = tqdm(total=size, unit="B", unit_scale=True, desc="Tokenising", disable=not show_progress)
     with closing(pieces), progress:
         for piece, tokens in pieces:

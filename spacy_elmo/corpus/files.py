@@ -1,6 +1,7 @@
 """Which files a corpus is read from, and what kind each is, by its name."""
 
 import glob
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -70,7 +71,8 @@ def find(paths: Sequence[Path]) -> list[Path]:
         Files, those of each path in order.
 
     Raises:
-        CorpusError: A path means no file, a file is meant twice, or one is of a kind that is not read.
+        CorpusError: A path means no file, a file is meant twice, or one is empty, cannot be read, or is of a kind that
+            is not read.
     """
     if not paths:
         raise CorpusError("no texts are named.")
@@ -78,7 +80,7 @@ def find(paths: Sequence[Path]) -> list[Path]:
     check_distinct(files)
     for file in files:
         kind(file)
-        _check_is_text(file)
+        _check_beginning(file)
     return files
 
 
@@ -95,14 +97,14 @@ def meant(path: Path) -> Iterator[Path]:
     """The files that a file, a directory or a glob means, in order, whatever kind they are.
 
     Raises:
-        CorpusError: It means none, or one that by its name lies beside the texts.
+        CorpusError: It means none; or what is no file, or by its name lies beside the texts.
     """
     if path.is_file():
         yield path
         return
-    if not path.is_dir() and path.exists():
-        raise CorpusError(f"{path}: neither a file nor a directory.")
     for file in _below(path) if path.is_dir() else _matching(path):
+        if file.exists() and not file.is_file():
+            raise CorpusError(f"{file}: neither a file nor a directory.")
         if file.name.split(".")[0].lower() in _BESIDE:
             raise CorpusError(
                 f"{file}: by its name it lies beside the texts and is none of them. If it is one, name it itself; if "
@@ -112,11 +114,22 @@ def meant(path: Path) -> Iterator[Path]:
 
 
 def _below(directory: Path) -> list[Path]:
-    below = (file for file in sorted(directory.rglob("*")) if file.is_file())
-    found = [file for file in below if not any(part.startswith(".") for part in file.relative_to(directory).parts)]
+    """Also behind links, whether these lead to directories, to files, or to where nothing is, which `find` says."""
+    found: list[Path] = []
+    seen: set[Path] = set()
+    for folder, folders, names in os.walk(directory, onerror=_unreadable, followlinks=True):
+        if (place := Path(folder).resolve()) in seen:
+            raise CorpusError(f"{folder}: twice among the texts, by a link to {place}. Remove the link.")
+        seen.add(place)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(folder, name) for name in names if not name.startswith(".")]
     if not found:
         raise CorpusError(f"{directory}: no files in this directory.")
-    return found
+    return sorted(found)
+
+
+def _unreadable(error: OSError) -> None:
+    raise CorpusError(f"{error.filename}: not readable ({error.strerror or error}).") from None
 
 
 def _matching(pattern: Path) -> list[Path]:
@@ -128,16 +141,16 @@ def _matching(pattern: Path) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def _check_is_text(path: Path) -> None:
-    """Hours may go by until a file that no text is has its turn, so its beginning is looked at before."""
-    if kind(path) != "text" or path.suffix.lower() in compression.SUFFIXES:
-        return
+def _check_beginning(path: Path) -> None:
+    """Hours may go by until a file that cannot be read has its turn, so its beginning is looked at before."""
     try:
         with path.open("rb") as file:
             start = file.read(4096)
-    except OSError:
-        return  # whoever reads it says what is wrong with it
-    if b"\0" in start:
+    except OSError as error:
+        raise CorpusError(f"{path}: not readable ({error.strerror or error}).") from None
+    if not start:
+        raise CorpusError(f"{path}: the file is empty. Leave it out, or remove it.")
+    if b"\0" in next(compression.decompressed(iter([start]), path), b"") and kind(path) == "text":
         raise CorpusError(
             f"{path}: no UTF-8 text, for it holds bytes of 0. Convert it to UTF-8 if it is one in UTF-16."
         )

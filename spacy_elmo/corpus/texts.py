@@ -103,8 +103,6 @@ class Texts:
         try:
             with path.open("rb") as file:
                 stat = os.fstat(file.fileno())
-                if stat.st_size == 0:
-                    raise CorpusError(f"{path}: the file is empty. Leave it out, or remove it.")
                 chunks = decompressed(self._counted(file, digest), path)
                 if kind(path) == "spacy":
                     yield from self._doc_bin(b"".join(chunks), path)

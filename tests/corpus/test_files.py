@@ -1,8 +1,10 @@
 """Which files are read, as what, and which are refused by their names."""
 
 import bz2
+import gzip
 import io
 import lzma
+import os
 import tarfile
 import zipfile
 from pathlib import Path
@@ -55,6 +57,8 @@ def test_what_is_no_text_is_refused_by_name(tmp_path: Path, name: str, words: st
 @pytest.mark.parametrize("name", ["README", "README.txt", "vocab.txt", "LICENSE", "vocabulary.txt.gz"])
 def test_what_lies_beside_a_corpus_is_read_only_where_it_is_named(tmp_path: Path, name: str) -> None:
     path = write_lines(tmp_path / name, ["the"])
+    if path.suffix == ".gz":
+        path.write_bytes(gzip.compress(path.read_bytes()))
     text = write_lines(tmp_path / "a.txt", ["A text."])
     for meant in (tmp_path, tmp_path / "*"):
         with pytest.raises(CorpusError) as error:
@@ -79,8 +83,8 @@ def test_bytes_that_are_no_text_are_refused_before_anything_is_read(tmp_path: Pa
 def test_bytes_that_are_no_text_in_a_compressed_file_are_refused_too(tmp_path: Path) -> None:
     path = archive(tmp_path / "a.tar.xz").rename(tmp_path / "texts.xz")
     with pytest.raises(CorpusError) as error:
-        list(Texts(find([path])).pieces())
-    assert str(error.value) == f"{path}, line 1: no text, for it holds a byte of 0. Leave the file out."
+        find([path])
+    assert str(error.value).startswith(f"{path}: no UTF-8 text, for it holds bytes of 0.")
 
 
 def test_a_text_in_utf_16_is_told_what_to_do(tmp_path: Path) -> None:
@@ -102,6 +106,34 @@ def test_more_compressions(tmp_path: Path, suffix: str, compress: object) -> Non
         with pytest.raises(CorpusError) as error:
             list(Texts([path]).pieces())
         assert str(error.value).startswith(f"{path}: damaged, or not compressed as its name says")
+
+
+def test_links_are_followed(tmp_path: Path) -> None:
+    """What a link leads to is no less a text, and a link that leads nowhere no text to leave out in silence."""
+    texts, elsewhere = tmp_path / "texts", tmp_path / "elsewhere"
+    write_lines(texts / "b.txt", ["x"])
+    write_lines(elsewhere / "a.txt", ["y"])
+    (texts / "folder").symlink_to(elsewhere)
+    assert find([texts]) == [texts / "b.txt", texts / "folder" / "a.txt"]
+    (texts / "folder" / "round").symlink_to(texts)
+    with pytest.raises(CorpusError) as error:
+        find([texts])
+    assert str(error.value) == (
+        f"{texts / 'folder' / 'round'}: twice among the texts, by a link to {texts}. Remove the link."
+    )
+    (texts / "folder" / "round").unlink()
+    (texts / "c.txt").symlink_to(tmp_path / "gone")
+    with pytest.raises(CorpusError) as error:
+        find([texts])
+    assert str(error.value) == f"{texts / 'c.txt'}: not readable (No such file or directory)."
+
+
+def test_what_is_neither_file_nor_directory(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for meant in (tmp_path, tmp_path / "pipe", tmp_path / "p*"):
+        with pytest.raises(CorpusError) as error:
+            find([meant])
+        assert str(error.value) == f"{tmp_path / 'pipe'}: neither a file nor a directory."
 
 
 def test_a_zip_is_not_read_as_text(tmp_path: Path) -> None:

@@ -219,6 +219,15 @@ def test_texts_without_words(tmp_path: Path) -> None:
     assert not (tmp_path / "corpus").exists()
 
 
+def test_what_is_wrong_with_held_out_texts_shows_before_the_others_are_read(tmp_path: Path) -> None:
+    train, heldout = tmp_path / "train.jsonl", tmp_path / "heldout.jsonl"
+    for path in (train, heldout):
+        write_lines(path, ["no JSON"])
+    with pytest.raises(CorpusError) as error:
+        make(tmp_path / "corpus", [train], [heldout])
+    assert str(error.value).startswith(f"{heldout}, line 1: not JSON")
+
+
 def test_a_text_is_either_trained_on_or_held_out(tmp_path: Path) -> None:
     write_lines(tmp_path / "texts" / "a.txt", ["a"])
     heldout = write_lines(tmp_path / "texts" / "b.txt", ["b"])

@@ -193,7 +193,7 @@ def test_broken_files_are_named(tmp_path: Path, name: str) -> None:
     data, message = BROKEN[name]
     path = written(tmp_path / name, data)
     with pytest.raises(CorpusError) as error:
-        list(Texts([path]).pieces())
+        list(Texts(find([path])).pieces())
     assert str(error.value).startswith(f"{path}{message}")
 
 
@@ -201,7 +201,7 @@ def test_broken_files_are_named(tmp_path: Path, name: str) -> None:
 def test_broken_zst(tmp_path: Path, kept: slice) -> None:
     path = written(tmp_path / "a.txt.zst", zst(LINES)[kept])
     with pytest.raises(CorpusError) as error:
-        list(Texts([path]).pieces())
+        list(Texts(find([path])).pieces())
     assert str(error.value).startswith(f"{path}: ")
 
 
@@ -210,7 +210,7 @@ def test_a_damaged_gzip_file(tmp_path: Path) -> None:
     data[-6] ^= 1  # its checksum
     path = written(tmp_path / "a.gz", bytes(data))
     with pytest.raises(CorpusError, match="incorrect data check"):
-        list(Texts([path]).pieces())
+        list(Texts(find([path])).pieces())
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
@@ -218,7 +218,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "a.txt", ["x"])
     path.chmod(0)
     with pytest.raises(CorpusError) as error:
-        list(Texts([path]).pieces())
+        list(Texts(find([path])).pieces())
     assert str(error.value) == f"{path}: not readable (Permission denied)."
 
 
