@@ -36,10 +36,9 @@ def prepared_corpus(config: PretrainingConfig, code: Path | None, output: Path, 
         raise ConfigError("paths.train or paths.heldout is '-', standard input, which several processes cannot share.")
     with with_standard_input(train + heldout) as files:
         train, heldout = files[: len(train)], files[len(train) :]
-        directory = _prepare(config, train, heldout or None, settings, output, ranks)
-    corpus = Corpus.open(directory)
+        corpus = _prepare(config, train, heldout or None, settings, output, ranks)
     if not ranks.all_equal(corpus.fingerprint):
-        raise RunError(f"The machines have prepared different corpora in {directory}: give all of them the same texts.")
+        raise RunError("The machines of this run have prepared different corpora: give all of them the same texts.")
     return corpus
 
 
@@ -50,17 +49,18 @@ def _prepare(
     settings: TextSettings,
     output: Path,
     ranks: Ranks,
-) -> Path:
-    """Returns the directory of the corpus."""
+) -> Corpus:
     corpora = config.paths.corpora
     directory = shared_directory(Path(corpora), train, heldout, settings) if corpora else output / "corpus"
     n_workers = config.system.workers or n_processors()
+    corpus = None
     # The first rank alone first: where the others are on its disk, there is nothing left to do for them.
-    for prepares in (ranks.is_first, ranks.local_rank == 0):
+    for prepares in (ranks.is_first, ranks.local_rank == 0 and not ranks.is_first):
         if prepares:
-            prepare(train, heldout, settings, directory, n_workers=n_workers, show_progress=ranks.is_first)
+            corpus = prepare(train, heldout, settings, directory, n_workers=n_workers, show_progress=ranks.is_first)
         ranks.barrier()
-    return directory
+    # Opened once: each time, all of it is held against its digests.
+    return corpus or Corpus.open(directory)
 
 
 def check_vocabulary(config: PretrainingConfig) -> None:

@@ -1,12 +1,14 @@
 """The config of a run, kept beside it, and held against that of later starts."""
 
 import configparser
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from thinc.api import Config
 
+from ..checkpoints.published import name_of
 from ..disk import write_whole
 from .errors import RunError
 
@@ -32,7 +34,7 @@ def check_config(config: Config, path: Path) -> None:
         RunError: They differ in what makes the run, or the one that is kept is damaged.
     """
     before, now = _flat(_read(path)), _flat(config)
-    changed = [key for key in sorted(before | now) if before.get(key) != now.get(key)]
+    changed = [key for key in sorted(before | now) if _meant(before, key) != _meant(now, key)]
     if changed := [key for key in changed if not key.startswith(FREE_TO_CHANGE)]:
         changes = "; ".join(f"{key} was {_shown(before, key)} and is {_shown(now, key)}" for key in changed)
         raise RunError(
@@ -59,6 +61,14 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in values.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat
+
+
+def _meant(flat: Mapping[str, Any], key: str) -> Any:
+    """A value; of a model's path, whatever way it is written, the place."""
+    value = flat.get(key)
+    if key == "initialize.source" and isinstance(value, str) and name_of(value) is None:
+        return os.path.abspath(os.path.expanduser(value))
+    return value
 
 
 def _shown(flat: Mapping[str, Any], key: str) -> str:

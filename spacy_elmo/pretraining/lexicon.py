@@ -21,8 +21,9 @@ def lexicon_of(corpus: Corpus, shape: LexiconConfig) -> Lexicon:
         shape: How many at most, marks included. A lexicon of texts that have fewer is smaller.
 
     Raises:
-        ConfigError: There is no room for anything but the marks.
+        ConfigError: See `check_room`.
     """
+    check_room(shape)
     words = corpus.words.first(len(corpus.words))[len(MARKS) :]
     counts = dict(zip(words, corpus.counts[len(MARKS) :].tolist(), strict=True))
     characters: Counter[str] = Counter()
@@ -30,17 +31,22 @@ def lexicon_of(corpus: Corpus, shape: LexiconConfig) -> Lexicon:
         for character in word:
             characters[character] += count
     return Lexicon(
-        words=_numbered("n_words", WORD_MARKS, counts.items(), shape.n_words),
-        characters=_numbered("n_characters", CHARACTER_MARKS, sorted(characters.items()), shape.n_characters),
+        words=_numbered(WORD_MARKS, counts.items(), shape.n_words),
+        characters=_numbered(CHARACTER_MARKS, sorted(characters.items()), shape.n_characters),
     )
 
 
-def _numbered(key: str, marks: Sequence[str], counts: Iterable[tuple[str, int]], size: int) -> dict[str, int] | None:
+def check_room(shape: LexiconConfig) -> None:
+    """Raises ConfigError where a lexicon has no room for anything but the marks."""
+    for key, marks in (("n_words", WORD_MARKS), ("n_characters", CHARACTER_MARKS)):
+        if 0 < (size := getattr(shape, key)) <= len(marks):
+            raise ConfigError(f"model.lexicon.{key} is {size}, but the marks alone take {len(marks)}; give it more.")
+
+
+def _numbered(marks: Sequence[str], counts: Iterable[tuple[str, int]], size: int) -> dict[str, int] | None:
     """Numbers from 0 on, as many as there may be; None where there may be none."""
     if not size:
         return None
-    if size <= len(marks):
-        raise ConfigError(f"model.lexicon.{key} is {size}, but the marks alone take {len(marks)}; give it more.")
     # What only the held-out texts have was never counted. Sorting keeps the order of equals.
     frequent = sorted((item for item in counts if item[1] and item[0] not in marks), key=lambda item: -item[1])
     entries = [*marks, *(entry for entry, _ in islice(frequent, size - len(marks)))]

@@ -7,6 +7,7 @@ import torch
 
 from ..bilm import BiLM
 from ..bilm.config import BiLMConfig, LexiconConfig
+from ..bilm.lexicon import Lexicon
 from ..checkpoints import load_bilm
 from ..checkpoints.source import locate
 from ..corpus.corpus import MARKS, Corpus
@@ -39,8 +40,7 @@ def new_model(config: PretrainingConfig, corpus: Corpus, vocabulary: list[str], 
     shape = _shape(config, bilm.config)
     if shape != bilm.config:
         bilm = widen(bilm, shape)
-    bilm.word_encoder.requires_grad_(not config.initialize.freeze_char_cnn)
-    model = LanguageModel(bilm.train(), vocabulary)
+    model = LanguageModel(_to_train(bilm, config), vocabulary)
     if (locate(source).directory / SOFTMAX_FILE).exists():
         _take_over_softmax(model, load_language_model(source, device))
     return model
@@ -55,15 +55,39 @@ def _new_bilm(config: PretrainingConfig, corpus: Corpus) -> BiLM:
     return BiLM(replace(shape, lexicon=size), lexicon=lexicon)
 
 
-def check_shape(config: PretrainingConfig) -> None:
-    """That the model to go on from has the dimensions of the config, or can be widened to them.
+def _to_train(bilm: BiLM, config: PretrainingConfig) -> BiLM:
+    bilm.word_encoder.requires_grad_(not config.initialize.freeze_char_cnn)
+    return bilm.train()
+
+
+def description(model: LanguageModel) -> dict[str, Any]:
+    """All of a model but its weights, JSON-ready."""
+    lexicon = model.bilm.lexicon
+    return {
+        "bilm": model.bilm.config.to_dict(),
+        "lexicon": None if lexicon is None else {"words": lexicon.words, "characters": lexicon.characters},
+        "vocabulary": model.vocabulary,
+    }
+
+
+def described_model(facts: dict[str, Any], config: PretrainingConfig, device: torch.device) -> LanguageModel:
+    """The model of a `description`, for weights to be loaded into. The model that it once began as is not asked for."""
+    lexicon = None if facts["lexicon"] is None else Lexicon(**facts["lexicon"])
+    bilm = BiLM(BiLMConfig.from_dict(facts["bilm"]), lexicon=lexicon).to(device)
+    return LanguageModel(_to_train(bilm, config), facts["vocabulary"])
+
+
+def is_widened(config: PretrainingConfig) -> bool:
+    """Whether the model to go on from becomes a larger one.
 
     Raises:
-        ConfigError: It cannot.
+        ConfigError: It has not the dimensions of the config, and cannot be widened to them.
         CheckpointError: There is no such model, or it is damaged.
     """
-    if config.initialize.source is not None and config.model:
-        _shape(config, load_bilm(config.initialize.source, "cpu").config)
+    if config.initialize.source is None or not config.model:
+        return False
+    found = load_bilm(config.initialize.source, "cpu").config
+    return _shape(config, found) != found
 
 
 def _shape(config: PretrainingConfig, found: BiLMConfig) -> BiLMConfig:

@@ -10,16 +10,20 @@ from spacy.util import registry
 from thinc.api import Config
 
 from ..checkpoints.source import locate
+from ..corpus.corpus import Corpus
 from ..corpus.tokenize import load_nlp
 from ..disk import lock
+from ..language import LanguageModel
 from ..language.metadata import CONFIG_FILE, read_facts
 from .config import PretrainingConfig, read_config
 from .corpora import check_vocabulary, paths_of, prepared_corpus, vocabulary_of
 from .distributed import Ranks, joined_ranks
 from .errors import ConfigError
 from .kept_config import check_config, keep_config
-from .new_model import check_shape, new_model
+from .lexicon import check_room
+from .new_model import described_model, is_widened, new_model
 from .progress import Progress
+from .snapshots import Snapshots
 from .summary import beginning, ending, tell
 from .trainer import Trainer
 
@@ -54,24 +58,28 @@ def pretrain(
     """
     # What can be wrong shows before the corpus is prepared, which may take hours.
     config, source = read_config(config_path, overrides or {}, init_from)
-    config.bilm_config()
+    if (lexicon := config.bilm_config().lexicon) is not None:
+        check_room(lexicon)
     _check_output(config, output)
     _check_model(config)
     nlp = load_nlp({"nlp": config.nlp, "components": config.components})
     check_vocabulary(config)
-    check_shape(config)
     logger = _resolve_logger(config)
-    earlier = _earlier_training(config.initialize.source)
+    snapshots, kept = Snapshots(output / "checkpoints", config.training.checkpoints.keep), output / CONFIG_FILE
+    # A checkpoint has all of a model: the one that its run began from may be gone by now, or trained on.
+    widened = not snapshots.steps() and _becomes_larger(config)
     with joined_ranks(config.system.device) as ranks, _alone(output, ranks):
-        _check_config(source, output / CONFIG_FILE, ranks)
+        if kept.exists():
+            check_config(source, kept)
         corpus = prepared_corpus(config, code, output, ranks)
-        vocabulary = vocabulary_of(config, corpus)
-        model = new_model(config, corpus, vocabulary, ranks.device)
-        trainer = Trainer(model, corpus, config, source, output, ranks, earlier)
+        model, earlier = _model_of(config, corpus, snapshots, ranks)
+        trainer = Trainer(model, corpus, config, source, output, ranks, snapshots, earlier)
         trainer.resume()
         progress = None
         if ranks.is_first:
-            tell(beginning(trainer))
+            if not kept.exists():  # not before all is well: what an error advises to change may be changed
+                keep_config(source, kept)
+            tell(beginning(trainer, widened))
             nlp.config = _config_for_loggers(nlp, source, trainer)
             progress = Progress(output, trainer.total_steps, trainer.run_state.step, logger, nlp)
         with progress or nullcontext():
@@ -104,14 +112,21 @@ def _alone(output: Path, ranks: Ranks) -> AbstractContextManager[None]:
     return lock(output / LOCK_FILE, f"The run in {output}") if ranks.is_first else nullcontext()
 
 
-def _check_config(source: Config, path: Path, ranks: Ranks) -> None:
-    """Keep the config beside the run, and hold later starts against it."""
-    if begun := path.exists():
-        check_config(source, path)
-    ranks.barrier()
-    if ranks.is_first and not begun:
-        keep_config(source, path)
-    ranks.barrier()
+def _becomes_larger(config: PretrainingConfig) -> bool:
+    """Whether the model to go on from does. Raises an error where there is none, or it does not suit the config."""
+    _earlier_training(config.initialize.source)
+    return is_widened(config)
+
+
+def _model_of(
+    config: PretrainingConfig, corpus: Corpus, snapshots: Snapshots, ranks: Ranks
+) -> tuple[LanguageModel, dict[str, Any] | None]:
+    """The model of the newest snapshot, without its weights, or a new one; and the facts of the training before."""
+    facts = snapshots.newest_facts()
+    if "model" in facts:  # those of earlier versions have it not
+        return described_model(facts["model"], config, ranks.device), facts["earlier"]
+    model = new_model(config, corpus, vocabulary_of(config, corpus), ranks.device)
+    return model, _earlier_training(config.initialize.source)
 
 
 def _earlier_training(source: Any) -> dict[str, Any] | None:

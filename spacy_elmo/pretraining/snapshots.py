@@ -15,7 +15,10 @@ from .errors import RunError
 
 TENSORS_FILE = "tensors.safetensors"
 FACTS_FILE = "facts.json"
+# They have the words that the model predicts.
+_MAX_FACTS_BYTES = 1_000_000_000
 _PREFIX = "step-"
+_CHANGED = "its content is not what was written"
 
 
 class Snapshots:
@@ -72,18 +75,29 @@ class Snapshots:
 
     def read(self, step: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The tensors and facts of a snapshot, bit for bit as they were written. Raises RunError where they are not."""
-        path = self._path(step)
-        damaged = f"The checkpoint {path} is damaged. Remove that directory to go on from the one before it."
-        changed = "its content is not what was written"
-        record = read_json(path / FACTS_FILE, RunError, damaged)
-        if not isinstance(record, dict) or record.pop("sha256", None) != _digest(record):
-            raise RunError(f"{path / FACTS_FILE}: {changed}. {damaged}")
+        record, path, damaged = self._record(step), self._path(step) / TENSORS_FILE, self._damaged(step)
         try:
-            if digest(path / TENSORS_FILE) != record["tensors"]:
-                raise RunError(f"{path / TENSORS_FILE}: {changed}. {damaged}")
-            return load_file(path / TENSORS_FILE), record["facts"]
+            if digest(path) != record["tensors"]:
+                raise RunError(f"{path}: {_CHANGED}. {damaged}")
+            return load_file(path), record["facts"]
         except (OSError, SafetensorError) as error:
-            raise RunError(f"{path / TENSORS_FILE}: not readable ({error}). {damaged}") from None
+            raise RunError(f"{path}: not readable ({error}). {damaged}") from None
+
+    def newest_facts(self) -> dict[str, Any]:
+        """The facts of the newest snapshot; none where there is none. Raises RunError where they are damaged."""
+        steps = self.steps()
+        return dict(self._record(steps[-1])["facts"]) if steps else {}
+
+    def _record(self, step: int) -> dict[str, Any]:
+        """The facts, under "facts", and the digest of the tensors."""
+        path = self._path(step) / FACTS_FILE
+        record = read_json(path, RunError, self._damaged(step), max_bytes=_MAX_FACTS_BYTES)
+        if not isinstance(record, dict) or record.pop("sha256", None) != _digest(record):
+            raise RunError(f"{path}: {_CHANGED}. {self._damaged(step)}")
+        return record
+
+    def _damaged(self, step: int) -> str:
+        return f"The checkpoint {self._path(step)} is damaged. Remove that directory to go on from the one before it."
 
     def _remove_unfinished(self) -> None:
         """What a run that was killed while writing has left, of whatever step."""

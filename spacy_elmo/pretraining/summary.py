@@ -18,8 +18,8 @@ def tell(rows: Iterable[Row]) -> None:
     print(table(list(rows)), file=sys.stderr)
 
 
-def beginning(trainer: Trainer) -> Iterator[Row]:
-    """What is trained, on what, and for how long."""
+def beginning(trainer: Trainer, widened: bool) -> Iterator[Row]:
+    """What is trained, on what, and for how long. widened: whether it has just been."""
     config, corpus, model, ranks = trainer.config, trainer.corpus, trainer.model, trainer.ranks
     n_known = int(corpus.counts[len(MARKS) :][trainer.windows.classes[len(MARKS) :] != UNKNOWN].sum())
     n_heldout = sum(map(len, trainer.heldout))
@@ -27,8 +27,8 @@ def beginning(trainer: Trainer) -> Iterator[Row]:
     source = config.initialize.source
     yield "Trained on", f"{corpus.n_words:,} words, {1 - n_known / corpus.n_words:.1%} of them unknown"
     yield "Measured on", f"{n_heldout:,} words {chosen}" if n_heldout else "nothing"
-    yield "Vocabulary", f"{len(model.vocabulary):,} words"
-    yield "Model", "new" if source is None else f"goes on from {source}"
+    yield "Vocabulary", f"{len(model.vocabulary):,} words{_kept(trainer)}"
+    yield "Model", "new" if source is None else f"goes on from {source}{', widened' if widened else ''}"
     if lexicon := model.bilm.lexicon:
         yield "Lexicon", f"{len(lexicon.words or ()):,} words, {len(lexicon.characters or ()):,} characters"
     yield "Parameters", f"{_size(model.bilm):,} of the biLM, {_size(model.softmax):,} of the softmax"
@@ -47,6 +47,14 @@ def ending(trainer: Trainer) -> Iterator[Row]:
     if state.latest:
         yield "Perplexity now", _perplexity(state.latest)
         yield "Best", f"{state.best_perplexity:,.1f} at step {state.best_step:,}: {trainer.output / BEST}"
+
+
+def _kept(trainer: Trainer) -> str:
+    """What there is to say where a setting of the vocabulary was not used."""
+    settings, words = trainer.config.vocabulary, trainer.model.vocabulary
+    if settings.path is not None or words == trainer.corpus.vocabulary(settings.min_count, settings.max_size):
+        return ""
+    return f", those of {trainer.config.initialize.source}: [vocabulary] is not used"
 
 
 def _perplexity(found: dict[str, Any]) -> str:

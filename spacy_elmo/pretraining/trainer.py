@@ -22,9 +22,11 @@ from ..language import LanguageModel, save_language_model
 from ..language.sampler import LogUniformSampler
 from .batches import Batch, Batches
 from .config import PretrainingConfig
+from .corpora import vocabulary_of
 from .distributed import Ranks, n_processors_of_rank
 from .errors import RunError
 from .evaluation import evaluate, heldout_sentences
+from .new_model import description
 from .objective import Objective
 from .optimizer import Optimizer
 from .precision import uses_bfloat16
@@ -50,8 +52,9 @@ class Trainer:
         corpus: What it reads.
         config: The settings.
         source: The config as it was read, to be saved with the models.
-        output: Directory for checkpoints, logs and models; written by the first rank alone.
+        output: Directory for the models; written by the first rank alone.
         ranks: All of them.
+        snapshots: What there is of this run, and will be; written by the first rank alone.
         earlier: The facts of the training of the model that this one goes on from, to be saved with the models.
     """
 
@@ -63,10 +66,11 @@ class Trainer:
         source: Config,
         output: Path,
         ranks: Ranks,
+        snapshots: Snapshots,
         earlier: dict[str, Any] | None = None,
     ) -> None:
         self.model, self.corpus, self.config, self.source = model, corpus, config, source
-        self.output, self.ranks, self.earlier = output, ranks, earlier
+        self.output, self.ranks, self.snapshots, self.earlier = output, ranks, snapshots, earlier
         settings = self.settings = config.training
         n_lanes = settings.batch_size * ranks.size
         first = settings.batch_size * ranks.rank
@@ -90,7 +94,6 @@ class Trainer:
         masked = objective.recurrence.masked_size
         self.batches = Batches(self.windows, sampler, config.system.seed, settings.dropout, masked)
         self.optimizer = Optimizer(model, settings.optimizer, self.total_steps)
-        self.snapshots = Snapshots(output / "checkpoints", settings.checkpoints.keep)
         self.state = BiLMState.zeros(model.bilm.config, settings.batch_size, ranks.device)
         self.run_state = RunState()
         self.heldout = list(heldout_sentences(corpus, settings.evaluation.max_words))
@@ -100,6 +103,7 @@ class Trainer:
         self._parallel = ranks.wrap(objective)
         self._saved_at = time.monotonic()
         self._asked_to_stop = False
+        self._identity = self._find_identity()
         self._recent: list[tuple[float, float]] = []  # loss and seconds of the steps since the last line of the log
 
     # What a run goes on from
@@ -119,7 +123,7 @@ class Trainer:
         if not steps:
             return False
         tensors, facts = self.snapshots.read(steps[-1])
-        for key, value in self._identity().items():
+        for key, value in self._identity.items():
             if facts["identity"][key] != value:
                 raise RunError(
                     f"The checkpoints in {self.snapshots.directory} were made with {key} {facts['identity'][key]!r}, "
@@ -135,11 +139,12 @@ class Trainer:
         self.run_state = RunState(**facts["run_state"])
         return True
 
-    def _identity(self) -> dict[str, Any]:
+    def _find_identity(self) -> dict[str, Any]:
         """What has to be the same for a run to go on."""
         identity = {"corpus": self.corpus.fingerprint, "sequences in all": self.tokens_per_step // self.settings.unroll}
         if self.config.vocabulary.path is not None:
-            identity["vocabulary"] = sha256("\n".join(self.model.vocabulary).encode("utf8")).hexdigest()
+            vocabulary = vocabulary_of(self.config, self.corpus)
+            identity["vocabulary"] = sha256("\n".join(vocabulary).encode("utf8")).hexdigest()
         return identity
 
     def _save(self) -> None:
@@ -148,7 +153,8 @@ class Trainer:
             tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
             tensors |= {f"optimizer.{name}": tensor for name, tensor in self.optimizer.state().items()}
             tensors |= {"state.hidden": hidden, "state.cell": cell}
-            facts = {"identity": self._identity(), "run_state": asdict(self.run_state)}
+            facts = {"identity": self._identity, "run_state": asdict(self.run_state)}
+            facts |= {"model": description(self.model), "earlier": self.earlier}
             self.snapshots.write(self.run_state.step, tensors, facts)
         self.ranks.barrier()  # a rank that ends before all is written has torchrun end the one that writes
         self._saved_at = time.monotonic()

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from spacy_elmo.corpus import corpus
 from spacy_elmo.corpus.corpus import Corpus
 from spacy_elmo.corpus.errors import CorpusError
+from spacy_elmo.disk import digest
 from spacy_elmo.language.metadata import read_text_settings, read_vocabulary
 from spacy_elmo.pretraining.errors import RunError
 from tests.corpus.corpora import write_lines
@@ -34,8 +36,8 @@ def tokenised(tmp_path: Path) -> dict[str, object]:
 
 def test_tokens_and_vocabulary_are_those_given(tmp_path: Path, tokenised: dict[str, object]) -> None:
     run_here(tmp_path / "run", tokenised)
-    corpus = Corpus.open(tmp_path / "run" / "corpus")
-    assert {corpus.words.word(i) for i in range(3, len(corpus.words))} == {*WORDS, "don't"}
+    words = Corpus.open(tmp_path / "run" / "corpus").words
+    assert {words.word(i) for i in range(3, len(words))} == {*WORDS, "don't"}
     vocabulary = read_vocabulary(tmp_path / "run" / "model-last")
     assert vocabulary is not None
     assert vocabulary[:3] == ["<S>", "</S>", "<UNK>"]
@@ -76,6 +78,16 @@ def test_a_prepared_corpus_is_found_by_other_runs(tmp_path: Path, tokenised: dic
     run_here(tmp_path / "three", {**shared, "paths.train": str(tmp_path / "moved.txt"), "corpus.format": "sentences"})
     assert len(manifests()) == 2
     assert manifests().items() > first.items()
+
+
+def test_a_corpus_is_held_against_its_digests_once(
+    tmp_path: Path, tokenised: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be of many gigabytes."""
+    read: list[str] = []
+    monkeypatch.setattr(corpus, "digest", lambda path: read.append(path.name) or digest(path))
+    run_here(tmp_path / "run", tokenised)
+    assert sorted(read) == sorted(path.name for path in (tmp_path / "run" / "corpus").glob("*.npy"))
 
 
 def test_standard_input_is_a_text(

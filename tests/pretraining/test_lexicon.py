@@ -59,6 +59,16 @@ def test_a_lexicon_with_room_for_marks_alone_is_refused(corpus: Corpus, shape: t
         lexicon_of(corpus, LexiconConfig(*shape))
 
 
+def test_it_is_refused_before_anything_is_prepared(tmp_path: Path) -> None:
+    path = tmp_path / "lexicon.cfg"
+    path.write_text(
+        CONFIG.read_text("utf8") + "[model.lexicon]\nn_words = 4\nword_dim = 6\nn_characters = 20\n", "utf8"
+    )
+    with pytest.raises(ConfigError, match="the marks alone take"):
+        pretrain(path, tmp_path / "run", {"paths.train": "texts.txt"})
+    assert not (tmp_path / "run").exists()
+
+
 # Runs
 
 

@@ -17,7 +17,7 @@ from spacy.tokens import DocBin
 
 from spacy_elmo import BiLM, load_bilm, save_bilm
 from spacy_elmo.checkpoints import CheckpointError
-from spacy_elmo.corpus.corpus import Corpus
+from spacy_elmo.corpus.corpus import MARKS, Corpus
 from spacy_elmo.corpus.errors import CorpusError
 from spacy_elmo.corpus.sentences import read_sentences
 from spacy_elmo.corpus.tokenize import TextSettings
@@ -208,6 +208,13 @@ def test_another_config(killed_run: Path, texts: dict[str, str], changed: dict[s
         run_here(killed_run, {**texts, **changed})
     assert named in str(error.value)
     assert digests(killed_run) == before
+
+
+def test_what_an_error_advises_to_change_may_be_changed(tmp_path: Path, texts: dict[str, str]) -> None:
+    """A run that has not begun holds to no config."""
+    with pytest.raises(CorpusError, match=r"corpus is too small: .* lower training\.batch_size or training\.unroll"):
+        run_here(tmp_path / "run", {**texts, "training.unroll": 1000})
+    run_here(tmp_path / "run", {**texts, "training.unroll": 20, "training.max_steps": 1})
 
 
 def test_settings_that_do_not_matter(tmp_path: Path, killed: Path, texts: dict[str, str], whole: Path) -> None:
@@ -516,6 +523,33 @@ def test_killed_before_the_first_checkpoint(tmp_path: Path, learned: Path, texts
     assert [record["step"] for record in evaluations(output)] == [0, 1]
 
 
+def test_it_goes_on_when_its_source_is_another_or_gone(
+    tmp_path: Path, learned: Path, texts: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that it takes is in its checkpoints: the words that it predicts, and what is known of the training before."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(learned / "model-last", "source")
+    adapt(tmp_path / "run", "source", texts, **{"training.max_steps": 4})
+    for name in ("another", "gone"):
+        shutil.copytree("run", name)
+
+    def goes_on(name: str, source: str) -> dict[str, str]:
+        model = adapt(tmp_path / name, source, texts, **{"training.max_steps": 6})
+        return {file: digest for file, digest in digests(model).items() if file != "pretraining.cfg"}
+
+    whole = goes_on("run", "source")
+    words = json.loads(Path("source/vocabulary.json").read_text("utf8"))[len(MARKS) :]
+    Path("source/vocabulary.json").write_text(json.dumps([*MARKS, *words[::-1]]), "utf8")
+    Path("source/training.json").write_text("{}", "utf8")
+    assert goes_on("another", "source") == whole
+    shutil.rmtree("source")
+    assert goes_on("gone", "./source") == whole
+    with pytest.raises(RunError, match=r"initialize\.source was 'source' and is 'learned'"):
+        goes_on("gone", "learned")
+    with pytest.raises(CheckpointError, match="'source' names no ELMo model"):
+        goes_on("new", "source")
+
+
 def test_a_frozen_char_cnn(tmp_path: Path, tiny_source: str, texts: dict[str, str]) -> None:
     settings = {"initialize.freeze_char_cnn": True}
     adapted = load_bilm(adapt(tmp_path / "run", tiny_source, texts, **settings), "cpu").state_dict()
@@ -557,12 +591,17 @@ def test_a_model_that_contradicts_its_config(tmp_path: Path, tiny_source: str, t
         adapt(tmp_path / "other", "en_elmo_xl", texts)
 
 
-def test_a_larger_model_begins_as_a_smaller_one(tmp_path: Path, learned: Path, texts: dict[str, str]) -> None:
+def test_a_larger_model_begins_as_a_smaller_one(
+    tmp_path: Path, learned: Path, texts: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
     """It predicts what that one does, and then more."""
     larger = {"model.projection_dim": 24, "model.cell_dim": 48, "model.filters": [[1, 8], [2, 12], [3, 16], [4, 8]]}
     settings = {"training.max_steps": 20, "training.evaluation.every": 20, "training.optimizer.learn_rate": 0.001}
     output = tmp_path / "run"
-    run_here(output, {**texts, **larger, **settings}, learned / "model-last")
+    run_here(output, {**texts, **larger, **settings, "vocabulary.max_size": 20}, learned / "model-last")
+    told = [" ".join(line.split()) for line in capsys.readouterr().err.splitlines()]
+    assert f"Model goes on from {learned / 'model-last'}, widened" in told
+    assert f"Vocabulary 54 words, those of {learned / 'model-last'}: [vocabulary] is not used" in told
     before, after = evaluations(output)
     small = load_language_model(learned / "model-last", "cpu")
     large = load_language_model(output / "model-last", "cpu")
