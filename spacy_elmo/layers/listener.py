@@ -1,5 +1,7 @@
 """A layer in another component's model that takes the biLM's layers from the component "elmo" and mixes them itself."""
 
+import copy
+import weakref
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -29,17 +31,28 @@ class Upstream(Protocol):
 
 
 class Link:
-    """A listener's reference to its upstream.
+    """A listener's reference to its upstream, None where there is none.
+
+    It does not keep the upstream: one that was removed, or that stayed behind in a pipeline that a listener was sourced
+    from, is gone at once, and not only from what is saved.
 
     A copied listener goes on listening to the same component, rather than to a copy of a whole biLM; unless that
     component is part of what is being copied.
     """
 
-    def __init__(self, upstream: Upstream) -> None:
-        self.upstream = upstream
+    def __init__(self, upstream: Upstream | None = None) -> None:
+        self._reference = None if upstream is None else weakref.ref(upstream)
+
+    @property
+    def upstream(self) -> Upstream | None:
+        """The component, while it is there."""
+        return None if self._reference is None else self._reference()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Link":
         return Link(memo.get(id(self.upstream), self.upstream))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Link, (self.upstream,)
 
 
 class Batch:
@@ -73,8 +86,16 @@ class ElmoListener(Model):
         attrs: dict[str, Any] = {"renamed": {}}
         super().__init__("elmo_listener", forward, init=init, dims={"nO": width}, layers=[mix], attrs=attrs)
         self._configured_name = upstream_name
-        self._link: Link | None = None
+        self._link = Link()
         self._batch: Batch | None = None
+
+    def _copy(self, seen: dict[int, Any] | None = None) -> "ElmoListener":
+        """For `Model.copy`, which by itself makes a plain Model: of a model of spaCy's tok2vec that listens, too."""
+        seen = {} if seen is None else seen
+        copied = ElmoListener(self._configured_name, None, self.mix._copy(seen))
+        copied._dims, copied._attrs = dict(self._dims), copy.deepcopy(self._attrs)
+        copied._link = copy.deepcopy(self._link)
+        return copied
 
     @property
     def mix(self) -> Model[Layers, Vectors]:
@@ -93,7 +114,7 @@ class ElmoListener(Model):
     @property
     def linked(self) -> Upstream | None:
         """The component that this listens to, if there is one yet."""
-        return None if self._link is None else self._link.upstream
+        return self._link.upstream
 
     @property
     def upstream(self) -> Upstream:
@@ -102,14 +123,15 @@ class ElmoListener(Model):
         Raises:
             ValueError: there is none.
         """
-        if self.linked is None:
+        if (upstream := self.linked) is None:
             wanted = "no 'elmo' component" if self.upstream_name == "*" else f"no component '{self.upstream_name}'"
             raise ValueError(
                 f"An ElmoListener has {wanted} to listen to. Add one to the pipeline, before the component that "
-                f"listens: nlp.add_pipe('elmo'), or [components.elmo] in the config. (The listener's 'upstream' is "
+                f"listens: nlp.add_pipe('elmo'), or [components.elmo] in the config. To a component that is sourced "
+                f"belongs the one that it was trained with: source that, too. (The listener's 'upstream' is "
                 f"'{self.upstream_name}'.)"
             )
-        return self.linked
+        return upstream
 
     def means(self, upstream: Upstream) -> bool:
         """Whether a component is what the listener's upstream says: by its name, by '*', or under an earlier name."""

@@ -172,6 +172,8 @@ class Elmo(Listened, TrainablePipe):
         """For a listener: the layers of docs, those this component left on them where it did. No gradient."""
         kept = [slot.layers(doc, self.name) for doc in docs]
         missing = [doc for doc, layers in zip(docs, kept, strict=True) if layers is None]
+        if missing and not is_train:
+            self._warn_if_left_behind(missing[0], listener)
         computed = iter(self._compute(self.words_of(missing, listener), is_train))
         return [next(computed) if layers is None else layers for layers in kept]
 

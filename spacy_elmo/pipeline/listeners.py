@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from spacy import Language
-from spacy.pipeline import DependencyParser, SentenceRecognizer, Sentencizer, Tok2Vec
+from spacy.pipeline import DependencyParser, SentenceRecognizer, Sentencizer, Tok2Vec, TrainablePipe
 from spacy.pipeline.tok2vec import Tok2VecListener
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
@@ -69,6 +69,7 @@ class Listened:
 
     def __init__(self) -> None:
         self.listener_map = {}
+        self._has_said_that_it_was_left_behind = False
 
     @property
     def encoder(self) -> Model[list[DocWords], Layers]:
@@ -101,6 +102,9 @@ class Listened:
         self._has_passed_sentences = False
         self._has_passed_tok2vec = False
         self._past_sentences: list[Model] = []
+        # The ELMo components behind this one: to '*' they are nearer.
+        self._later: list[Listened] = []
+        self._vocabs = [self.vocab]
 
     @property
     def listeners(self) -> list[Model]:
@@ -138,6 +142,10 @@ class Listened:
                 self._note_listener(node, component.name)
         self._has_passed_sentences |= isinstance(component, SENTENCE_SETTERS)
         self._has_passed_tok2vec |= isinstance(component, Tok2Vec)
+        if isinstance(component, Listened):
+            self._later.append(component)
+        if isinstance(component, TrainablePipe):
+            self._vocabs.append(component.vocab)
 
     def _note_listener(self, node: Model, component_name: str) -> None:
         if not isinstance(node, ElmoListener | Tok2VecListener):
@@ -149,7 +157,7 @@ class Listened:
             self._tensor_readers.append(reader)
             if self._may_be_for(reader):
                 self.add_listener(node, component_name)
-        elif node.means(self):
+        elif node.means(self) and not (node.upstream_name == "*" and self._later):
             self.add_listener(node, component_name)
             self._warn_if_taken(node, component_name)
             node.link(self)
@@ -157,7 +165,7 @@ class Listened:
     def _warn_if_taken(self, listener: ElmoListener, component_name: str) -> None:
         """A sourced component is one object in two pipelines: what its listener reads in one it reads in both."""
         other = listener.linked
-        if not isinstance(other, Listened) or other.vocab is self.vocab:
+        if not isinstance(other, Listened) or other is self or other in self._later or self in other._later:
             return
         weights = {other._digest(), self._digest()}
         if len(weights) == 1 or None in weights:
@@ -167,6 +175,20 @@ class Listened:
             f"weights. From now on it reads the vectors of '{self.name}' here, in that pipeline, too; it was not "
             f"trained on them. To have it as it was, source '{other.name}' from there as well; that pipeline is right "
             f"again when it is loaded anew.",
+            stacklevel=2,
+        )
+
+    def _warn_if_left_behind(self, doc: Doc, listener: Model | None) -> None:
+        """A listener that was sourced alone still finds this component, as long as there is the pipeline it is in."""
+        names = [name for name, listeners in self.listener_map.items() if listener in listeners]
+        known = any(doc.vocab is vocab for vocab in self._vocabs)
+        if known or not names or self._has_said_that_it_was_left_behind:
+            return
+        self._has_said_that_it_was_left_behind = True
+        warnings.warn(
+            f"'{names[0]}' listens to '{self.name}' of another pipeline, which has not run on this Doc. If it is not "
+            f"in this one, too, what you save of this one cannot be used: source '{self.name}', too, before "
+            f"'{names[0]}'; or give '{names[0]}' a biLM of its own before it is sourced, by nlp.replace_listeners.",
             stacklevel=2,
         )
 

@@ -91,6 +91,7 @@ def test_any_means_the_nearest_before(tiny_source: str, other_source: str) -> No
     nlp = two_elmos(tiny_source, other_source, tagger=listener(upstream="*"))
     nlp.initialize(lambda: examples(nlp))
     assert elmo_listener_of(nlp, "tagger").upstream is nlp.get_pipe("narrow")
+    assert [elmo_of(nlp, name).listening_components for name in ("wide", "narrow")] == [[], ["tagger"]]
     np.testing.assert_allclose(read(nlp, "tagger", "a b c"), by_hand(other_source, "a b c"), atol=ATOL)
     losses, _ = train(nlp, 30)
     assert losses[-1]["tagger"] < 0.7 * losses[0]["tagger"]

@@ -147,6 +147,23 @@ def test_two_listeners_in_one_component(tiny_source: str, tmp_path: Path) -> Non
     assert_same_predictions(predictions(spacy.load(tmp_path)), before)
 
 
+def test_listeners_of_a_tok2vec_that_listens_itself(tiny_source: str, tmp_path: Path) -> None:
+    """The copy of its model, which spaCy puts into another component, goes on listening."""
+    linear = {"@layers": "with_array.v1", "layer": {"@layers": "Linear.v1", "nI": 12, "nO": 10}}
+    nlp = blank(tiny_source)
+    nlp.add_pipe("tok2vec", config={"model": {"@layers": "chain.v1", "*": {"elmo": listener(), "linear": linear}}})
+    nlp.add_pipe("tagger", config={"model": model_config("tagger", spacy_listener(10, "tok2vec"))})
+    nlp.initialize(lambda: examples(nlp))
+    train(nlp, 20)
+    before = predictions(nlp)
+    nlp.replace_listeners("tok2vec", "tagger", ["model.tok2vec"])
+    nlp.remove_pipe("tok2vec")
+    assert elmo_of(nlp).listening_components == ["tagger"]
+    assert_same_predictions(predictions(nlp), before)
+    nlp.to_disk(tmp_path)
+    assert_same_predictions(predictions(spacy.load(tmp_path)), before)
+
+
 def test_before_anything_was_loaded(tiny_source: str) -> None:
     """As `spacy train` does with `replace_listeners` in its config, before it initializes."""
     nlp = pipeline(tiny_source, "tagger", initialize=False)

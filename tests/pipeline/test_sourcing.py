@@ -9,6 +9,7 @@ import pytest
 import spacy
 from spacy.language import Language
 from spacy.util import load_model_from_config
+from thinc.api import Config
 
 from .helpers import (
     TEXTS,
@@ -34,6 +35,12 @@ def trained(tiny_source: str) -> Language:
     nlp = pipeline(tiny_source, "tagger", "ner")
     train(nlp, 60)
     return nlp
+
+
+def sourcing(path: Path, *names: str) -> Config:
+    """The config of a pipeline of components of another one."""
+    components = {name: {"source": str(path)} for name in names}
+    return Config({"nlp": {"lang": "xx", "pipeline": list(names)}, "components": components})
 
 
 def test_elmo_and_its_listener(trained: Language) -> None:
@@ -179,3 +186,45 @@ def test_component_under_the_old_name_is_not_taken_for_the_renamed_one(tiny_sour
     nlp.add_pipe("elmo", after="vectors", config=elmo_config(other_source))
     assert elmo_listener_of(nlp, "tagger").upstream is nlp.get_pipe("vectors")
     assert elmo_of(nlp).listener_map == {}
+
+
+def test_a_listener_that_is_sourced_alone_is_told_of(trained: Language) -> None:
+    """Before anything is saved that cannot be used."""
+    source = copy.deepcopy(trained)
+    nlp = spacy.blank("xx")
+    nlp.add_pipe("ner", source=source)
+    with pytest.warns(UserWarning, match="'ner' listens to 'elmo' of another pipeline, which has not run on this Doc"):
+        nlp(TEXTS[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        nlp(TEXTS[0])
+        both = spacy.blank("xx")
+        both.add_pipe("elmo", source=(other := copy.deepcopy(trained)))
+        both.add_pipe("ner", source=other)
+        both(TEXTS[0])
+
+
+def test_a_listener_that_is_sourced_alone_is_refused_in_training(trained: Language, tmp_path: Path) -> None:
+    """As `spacy train` sources it: from a pipeline that is gone then."""
+    trained.to_disk(tmp_path)
+    nlp = load_model_from_config(sourcing(tmp_path, "ner"), auto_fill=True)
+    with pytest.raises(ValueError, match=r"no 'elmo' component to listen to.*source that, too"):
+        nlp.update(examples(nlp))
+
+
+def test_a_component_that_was_removed_is_listened_to_no_more(tiny_source: str) -> None:
+    nlp = pipeline(tiny_source, "tagger")
+    nlp.remove_pipe("elmo")
+    with pytest.raises(ValueError, match="no 'elmo' component to listen to"):
+        nlp(TEXTS[0])
+
+
+def test_sourcing_beside_another_bilm_warns_in_a_config_too(
+    trained: Language, other_source: str, tmp_path: Path
+) -> None:
+    trained.to_disk(tmp_path)
+    config = sourcing(tmp_path, "ner")
+    config["nlp"]["pipeline"].insert(0, "elmo")
+    config["components"]["elmo"] = {"factory": "elmo", **elmo_config(other_source)}
+    with pytest.warns(UserWarning, match="'ner' comes from another pipeline"):
+        load_model_from_config(config, auto_fill=True)
