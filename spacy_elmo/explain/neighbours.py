@@ -136,8 +136,12 @@ class NeighbourIndex:
         return Occurrence(words, row - int(self._ends[number]) + len(words))
 
     def save(self, directory: Path) -> None:
-        """Keep the index, as a whole: what stood there before is replaced."""
-        with new_directory(directory, overwrite=True) as unfinished:
+        """Keep the index, as a whole, also in the place of another one.
+
+        Raises:
+            TakenError: Another thing is there.
+        """
+        with new_directory(directory, overwrite=(directory / FACTS).exists()) as unfinished:
             (unfinished / FACTS).write_text(json.dumps(asdict(self.facts)), "utf8")
             (unfinished / SENTENCES).write_text(json.dumps(list(map(list, self.sentences)), ensure_ascii=False), "utf8")
             np.save(unfinished / VECTORS, self.vectors)
@@ -151,9 +155,10 @@ class NeighbourIndex:
         Raises:
             ExplainError: Another thing is there.
         """
-        facts = read_json(directory / FACTS, ExplainError)
+        advice = "An index is kept in a directory of its own: name one that is not there yet."
+        facts = read_json(directory / FACTS, ExplainError, advice)
         if not isinstance(facts, dict) or facts.keys() != {"model", "corpus", "layer"}:
-            raise ExplainError(f"{directory}: not an index of neighbours. Name a directory that is not there yet.")
+            raise ExplainError(f"{directory}: not an index of neighbours. {advice}")
         sentences = read_json(directory / SENTENCES, ExplainError, max_bytes=10_000_000_000)
         vectors = np.load(directory / VECTORS, mmap_mode="r", allow_pickle=False)
         graph = None
@@ -167,8 +172,11 @@ def kept_index(directory: Path, bilm: BiLM, sentences: Sequence[Sequence[str]], 
     """The index of a corpus, from its directory where it was kept there, else built and kept.
 
     It is built anew where it is of another model, other sentences or another layer.
+
+    Raises:
+        ExplainError: Another thing is there.
     """
-    if (directory / FACTS).exists():
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         index = NeighbourIndex.load(directory)
         if index.facts == IndexFacts.of(bilm, sentences, layer):
             return index

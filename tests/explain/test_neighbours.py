@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from spacy_elmo import BiLM
+from spacy_elmo.disk import TakenError
 from spacy_elmo.explain import ExplainError, NeighbourIndex, kept_index, neighbours
 from spacy_elmo.explain.texts import split_marked, text_settings
 from tests.cli.helpers import assert_fails, elmo
@@ -80,6 +81,18 @@ def test_what_is_no_index_or_has_no_words_is_refused(tiny_bilm: BiLM, tmp_path: 
         NeighbourIndex.load(tmp_path)
     with pytest.raises(ExplainError, match="no words"):
         NeighbourIndex.build(tiny_bilm, [[]])
+
+
+def test_a_directory_of_something_else_is_not_replaced(tiny_bilm: BiLM, tmp_path: Path) -> None:
+    (tmp_path / "texts").mkdir()
+    mine = tmp_path / "texts" / "mine.txt"
+    mine.write_text("mine")
+    for taken in (mine.parent, mine):
+        with pytest.raises(ExplainError, match=r"facts\.json: .* name one that is not there yet"):
+            kept_index(taken, tiny_bilm, SENTENCES)
+    with pytest.raises(TakenError, match="not empty"):
+        NeighbourIndex.build(tiny_bilm, SENTENCES).save(mine.parent)
+    assert mine.read_text() == "mine"
 
 
 def test_a_word_is_marked_by_stars() -> None:
