@@ -37,18 +37,22 @@ class InputFile:
         return Path(self.address).open("rb")
 
     @property
+    def path(self) -> Path:
+        """What by its end tells the kind of the file: the name, of a URL without its query."""
+        return Path(self.name.partition("?")[0] if self.name.startswith(("http://", "https://")) else self.name)
+
+    @property
     def record(self) -> dict[str, Any]:
         """What a manifest tells of it."""
         return {"name": self.name, "size": self.size, "fingerprint": self.fingerprint}
 
 
-def kind(name: str) -> str:
+def kind(path: Path) -> str:
     """What a file is read as: "text", "jsonl", "conllu", "spacy" or "parquet".
 
     Raises:
         CorpusError: By its name it is something that is not read.
     """
-    path = Path(name)
     return "parquet" if path.suffix.lower() == ".parquet" else files.kind(path)
 
 
@@ -71,10 +75,11 @@ def find(names: Sequence[str], standard_input: Path | None = None) -> list[Input
     found = [file for name in names for file in _found(name, standard_input)]
     seen: set[str] = set()
     for file in found:
-        kind(file.name)
-        if file.address in seen:
+        kind(file.path)
+        address = file.address if is_remote(file.address) else str(Path(file.address).resolve())
+        if address in seen:
             raise EmbeddingError(f"{file.name}: twice among the inputs. Name every file once.")
-        seen.add(file.address)
+        seen.add(address)
     return found
 
 
@@ -94,16 +99,31 @@ def _local(path: Path, name: str) -> InputFile:
 def _remote(address: str) -> Iterator[InputFile]:
     fs, path = filesystem(address)
     fs.invalidate_cache()
-    is_glob = any(mark in path for mark in "*?[")
     with reaching(address):
-        paths = fs.glob(path) if is_glob else fs.find(path)
-        below = [one for one in sorted(paths) if is_glob or one.rpartition("/")[2][:1] not in "._"]
-        found = [one for one in (below or paths) if not fs.isdir(one)]
+        for one in _files(fs, path, address):
+            name = fs.unstrip_protocol(one)
+            yield InputFile(name, name, int(fs.size(one) or 0), str(fs.checksum(one)))
+
+
+def _files(fs: Any, path: str, address: str) -> list[str]:
+    """The files of a store that a path means: itself, those below it, or those that it matches as a glob."""
+    if any(mark in path for mark in "*?[") and not fs.exists(path):
+        matches = sorted(fs.glob(path))
+        found = [file for match in matches for file in (_below(fs, match) if fs.isdir(match) else [match])]
+    else:
+        found = _below(fs, path)
     if not found:
         raise EmbeddingError(f"{address}: no such file or directory, and as a glob it matches nothing.")
-    for one in found:
-        name = fs.unstrip_protocol(one)
-        yield InputFile(name, name, int(fs.size(one)), str(fs.checksum(one)))
+    return list(dict.fromkeys(found))
+
+
+def _below(fs: Any, directory: str) -> list[str]:
+    """But for names that begin with "." or "_", which are of what is not finished, or tells of the others."""
+    return [
+        file
+        for file in sorted(fs.find(directory))
+        if not any(part.startswith((".", "_")) for part in file.removeprefix(directory).split("/"))
+    ]
 
 
 def check_unchanged(inputs: Sequence[InputFile]) -> None:

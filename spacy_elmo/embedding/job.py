@@ -171,7 +171,7 @@ class _Job:
 
 def _nlp(files: list[InputFile], model: "Source", settings: Settings) -> dict[str, Any] | None:
     """How texts become tokens; None where they are tokens already."""
-    is_tokenised = settings.format == "tokens" or {kind(file.name) for file in files} <= {"spacy", "conllu"}
+    is_tokenised = settings.format == "tokens" or {kind(file.path) for file in files} <= {"spacy", "conllu"}
     return None if is_tokenised else tokenizer_config(model, settings)
 
 

@@ -18,7 +18,7 @@ from .sources import Item, documents
 
 # Where records of finished parts lie until the job is complete. Readers of Parquet pass over names that begin so.
 RECORDS = "_finished"
-_RECORD = re.compile(rf"{RECORDS}/(part-\d+-\d+)\.json")
+_RECORD = re.compile(rf"{RECORDS}/(part-(\d+)-(\d+))\.json")
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,9 @@ def _gathered(items: Iterable[Item], n_most: int) -> Iterator[list[Item]]:
 
 def finished(names: Iterable[str]) -> list[str]:
     """The names of finished parts, in order, by the names of all files of the output."""
-    return sorted(match[1] for name in names if (match := _RECORD.fullmatch(name)))
+    matches = filter(None, map(_RECORD.fullmatch, names))
+    # By numbers, which have more digits where there are more than 100,000 files.
+    return [match[1] for match in sorted(matches, key=lambda match: (int(match[2]), int(match[3])))]
 
 
 def read_record(place: Place, name: str) -> Record | None:

@@ -75,7 +75,8 @@ class LocalPlace:
 
     def lock(self) -> AbstractContextManager[None]:
         """See `Place`."""
-        path = self._directory.with_name(f".{self._directory.name}.lock")
+        directory = self._directory.resolve()  # one lock, by whatever name
+        path = directory.with_name(f".{directory.name}.lock")
         return disk.lock(path, f"The output {self._directory}")
 
 

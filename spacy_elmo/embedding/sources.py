@@ -4,10 +4,10 @@ A line that cannot be read becomes a reject, and so does all that follows a faul
 """
 
 import codecs
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
-from pathlib import Path
 from typing import IO, Any
 
 import srsly
@@ -42,23 +42,27 @@ def documents(file: InputFile, settings: Settings, count: Callable[[int], None])
         OSError: The file cannot be read. That may pass, and makes no reject.
         EmbeddingError: A package is missing.
     """
-    for item in _documents(file, settings, count):
-        too_long = isinstance(item, Text | Document) and len(item.text) > MAX_CHARACTERS
-        yield Reject(item.id, f"more than {MAX_CHARACTERS:,} characters: split it") if too_long else item
+    return map(bounded, _documents(file, settings, count))
+
+
+def bounded(item: Item) -> Item:
+    """A document that is not too long, or a reject in its place."""
+    too_long = isinstance(item, Text | Document) and len(item.text) > MAX_CHARACTERS
+    return Reject(item.id, f"more than {MAX_CHARACTERS:,} characters: split it") if too_long else item
 
 
 def _documents(file: InputFile, settings: Settings, count: Callable[[int], None]) -> Iterator[Item]:
     with file.open() as stream:
-        what = kind(file.name)
+        what = kind(file.path)
         if what == "parquet":
             yield from _parquet(file, stream, settings, count)
             return
-        chunks = decompressed(_chunks(file, stream, count), Path(file.name))
+        chunks = decompressed(_chunks(file, stream, count), file.path)
         try:
             if what == "spacy":
                 yield from _docs(file.name, b"".join(chunks))
             elif what == "conllu":
-                yield from _conllu(file.name, chunks)
+                yield from _conllu(file, chunks)
             else:
                 read = _from_json if what == "jsonl" else _from_line
                 yield from (read(line, f"{file.name}:{n}", settings) for n, line in _lines(chunks) if line != b"")
@@ -127,8 +131,10 @@ def _decoded(line: bytes | None) -> str:
 
 def of_value(value: Any, given_id: Any, place: str, settings: Settings) -> Item:
     """A document from a field of a table or of a JSON object: a text, or a list of tokens."""
-    id = place if given_id is None else str(given_id)
+    id = place
     try:
+        if given_id is not None:
+            id = _checked(str(given_id), "id")
         if isinstance(value, str):
             return _document(id, value, settings)
         if isinstance(value, list) and all(isinstance(word, str) for word in value):
@@ -148,19 +154,19 @@ def _document(id: str, text: str, settings: Settings) -> Text | Document:
     return Document(id, text, [one.group() for one in matches], spans([one.span() for one in matches]), spans(sentence))
 
 
-def _checked(text: str) -> str:
+def _checked(text: str, what: str = "text") -> str:
     if "\0" in text:
-        raise ValueError("no text, for it holds a character of number 0")
+        raise ValueError(f"no {what}, for it holds a character of number 0")
     try:
         text.encode("utf8")
     except UnicodeEncodeError:
-        raise ValueError("the text holds half of a surrogate pair, which is no character") from None
+        raise ValueError(f"the {what} holds half of a surrogate pair, which is no character") from None
     return text
 
 
-def _conllu(name: str, chunks: Iterable[bytes]) -> Iterator[Item]:
-    for one in read_documents(chunks, Path(name), "documents"):
-        yield of_sentences(f"{name}:{one.place.number}", [part.split(SEPARATOR) for part in one.parts])
+def _conllu(file: InputFile, chunks: Iterable[bytes]) -> Iterator[Item]:
+    for one in read_documents(chunks, file.path, "documents"):
+        yield of_sentences(f"{file.name}:{one.place.number}", [part.split(SEPARATOR) for part in one.parts])
 
 
 def _docs(name: str, data: bytes) -> Iterator[Item]:
@@ -171,22 +177,34 @@ def _docs(name: str, data: bytes) -> Iterator[Item]:
         yield Reject(name, f"not a whole DocBin as spaCy writes it: {error}")
 
 
-def _parquet(file: InputFile, stream: IO[bytes], settings: Settings, count: Callable[[int], None]) -> Iterator[Item]:
-    from pyarrow import ArrowInvalid, parquet
+def of_rows(texts: Iterable[Any], ids: Iterable[Any], places: Iterable[str], settings: Settings) -> Iterator[Item]:
+    """The documents of two columns of Arrow, whose strings may be no UTF-8: what wrote them need not have looked."""
+    for text, id, place in zip(texts, ids, places, strict=False):
+        try:
+            item = of_value(text.as_py(), id.as_py(), place, settings)
+        except UnicodeDecodeError as error:
+            item = Reject(place, f"not UTF-8: {error}")
+        yield item
 
+
+def _parquet(file: InputFile, stream: IO[bytes], settings: Settings, count: Callable[[int], None]) -> Iterator[Item]:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    places = (f"{file.name}:{number}" for number in itertools.count(1))
     try:
         table = parquet.ParquetFile(stream, pre_buffer=False)
         columns = [one for one in (settings.field, settings.id_field) if one in table.schema_arrow.names]
         if settings.field not in columns:
             yield Reject(file.name, f"no column {settings.field!r} among {', '.join(table.schema_arrow.names)}")
             return
-        number = 0
         for batch in table.iter_batches(batch_size=1024, columns=columns):
-            texts = batch.column(settings.field).to_pylist()
-            ids = batch.column(settings.id_field).to_pylist() if settings.id_field in columns else [None] * len(texts)
-            for text, id in zip(texts, ids, strict=True):
-                number += 1
-                yield of_value(text, id, f"{file.name}:{number}", settings)
+            texts = batch.column(settings.field)
+            ids = batch.column(settings.id_field) if settings.id_field in columns else pa.nulls(len(texts))
+            yield from of_rows(texts, ids, places, settings)
             count(file.size * len(texts) // max(1, table.metadata.num_rows))
-    except (ArrowInvalid, EOFError) as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, EOFError, OSError) as error:
+        # So Arrow tells of damage; what the disk or the store says has a number or a type of its own.
+        if isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None):
+            raise
         yield Reject(file.name, f"not read from here on: {error}")

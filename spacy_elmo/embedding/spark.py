@@ -6,6 +6,7 @@ Spark itself plans, splits and repeats the work, so there are no parts and no ma
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cache, partial
+from itertools import repeat
 from os import PathLike, fspath
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from . import table
 from .documents import EmbeddedDocument, Reject
 from .errors import EmbeddingError
 from .settings import Settings
-from .sources import Item, of_value
+from .sources import Item, bounded, of_rows
 from .tokenizer import Tokenizer, tokenizer_config
 from .vectors import Embedder
 
@@ -78,9 +79,8 @@ def _embed(
 
 def _documents(batches: Iterable[pa.RecordBatch], settings: Settings) -> Iterator[Item]:
     for batch in batches:
-        texts = batch.column(settings.field).to_pylist()
-        ids = batch.column(settings.id_field).to_pylist()
-        yield from (of_value(text, id, "", settings) for text, id in zip(texts, ids, strict=True))
+        rows = of_rows(batch.column(settings.field), batch.column(settings.id_field), repeat(""), settings)
+        yield from map(bounded, rows)
 
 
 @cache  # for all partitions that come to the same Python process

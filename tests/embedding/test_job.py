@@ -56,6 +56,11 @@ def test_nothing_is_lost_and_the_order_is_the_input_s(tmp_path: Path, texts: Pat
     assert not (tmp_path / "out" / "_finished").exists()
 
 
+def test_parts_are_in_order_however_many_files_there_are() -> None:
+    names = ["part-00009-000000", "part-99999-000000", "part-99999-999999", "part-99999-1000000", "part-100000-000000"]
+    assert parts.finished(f"_finished/{name}.json" for name in sorted(names)) == names
+
+
 def test_others_read_the_parts(tmp_path: Path, texts: Path, tiny_source: str) -> None:
     run([texts], tmp_path / "out", tiny_source, layers="top", dtype="float16")
     table = pyarrow.dataset.dataset(tmp_path / "out").to_table()
@@ -164,8 +169,10 @@ def test_two_at_once_are_not_let_in(
     def another(self: Worker, part: parts.Part, windows: Iterable[Window]) -> parts.Record:
         if not tried:
             tried.append(part)
-            with pytest.raises(DiskError, match="in use by another process"):
-                run([texts], tmp_path / "out", tiny_source)
+            (tmp_path / "link").symlink_to(tmp_path / "out")
+            for name in ("out", "link"):
+                with pytest.raises(DiskError, match="in use by another process"):
+                    run([texts], tmp_path / name, tiny_source)
         return write_part(self, part, windows)
 
     monkeypatch.setattr(Worker, "_write", another)

@@ -1,6 +1,8 @@
 """What documents files hold."""
 
+import errno
 import gzip
+import io
 import json
 from pathlib import Path
 
@@ -88,6 +90,7 @@ def test_json_lines_with_ids_and_fields_of_one_s_own(tmp_path: Path) -> None:
         (b'{"text": 7}', "neither a text nor a list of tokens, but '7'"),
         (b'{"text": "half \\ud83d"}', "surrogate"),
         (b'{"text": "a\\u0000b"}', "number 0"),
+        (b'{"text": "one", "id": "half \\ud83d"}', "the id holds half of a surrogate pair"),
         (b'{"text": "\xff"}', "not UTF-8"),
     ],
 )
@@ -137,6 +140,43 @@ def test_parquet(tmp_path: Path) -> None:
     assert plain(read(tokens)) == [("b.parquet:1", "a b", ["a", "b"], [[0, 1], [2, 3]], [[0, 2]])]
 
 
+def test_a_row_of_parquet_that_is_no_utf8_is_rejected_alone(tmp_path: Path) -> None:
+    column = pa.array([b"One.", b"\xff", b"Three."])
+    unchecked = pa.StringArray.from_buffers(3, column.buffers()[1], column.buffers()[2])
+    for table in ({"text": unchecked}, {"text": ["One.", "Two.", "Three."], "id": unchecked}):
+        parquet.write_table(pa.table(table), tmp_path / "a.parquet")
+        first, fault, last = read(tmp_path / "a.parquet")
+        assert (first.text, last.text) == ("One.", "Three.")
+        assert (fault.id, fault.reason[:9]) == (f"{tmp_path / 'a.parquet'}:2", "not UTF-8")
+
+
+def test_what_follows_damage_in_parquet_is_rejected(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    table = pa.table({"text": [f"Line {i}" for i in range(4000)]})
+    parquet.write_table(table, path, row_group_size=1000, use_dictionary=False, compression="gzip")
+    data = bytearray(path.read_bytes())
+    end = parquet.ParquetFile(path).metadata.row_group(2).column(0).data_page_offset + 100
+    data[end : end + 100] = bytes(100)
+    path.write_bytes(data)
+    *texts, rest = sources.documents(find([str(path)])[0], Settings(), lambda n: None)
+    assert [item.text for item in texts[::1000]] == ["Line 0", "Line 1000"]
+    assert isinstance(rest, Reject)
+    assert "not read from here on" in rest.reason
+
+
+def test_a_disk_that_fails_makes_no_reject(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parquet.write_table(pa.table({"text": ["One."]}), tmp_path / "a.parquet")
+    (file,) = find([str(tmp_path / "a.parquet")])
+
+    class Failing(io.FileIO):
+        def read(self, n: int | None = -1) -> bytes:
+            raise OSError(errno.EIO, "the disk fails")
+
+    monkeypatch.setattr(InputFile, "open", lambda file: Failing(file.address))
+    with pytest.raises(OSError, match="the disk fails"):
+        list(sources.documents(file, Settings(), lambda n: None))
+
+
 def test_docs_keep_their_tokens_and_sentences(tmp_path: Path) -> None:
     nlp = spacy.blank("en")
     one = Doc(nlp.vocab, ["A", "b", "\n", "C"], [True, False, False, False], sent_starts=[True, False, False, True])
@@ -160,21 +200,33 @@ def test_conllu_has_tokens_and_sentences(tmp_path: Path) -> None:
 def test_addresses() -> None:
     fs = fsspec.filesystem("memory")
     fs.pipe({"/texts/a.txt": b"One.", "/texts/b.txt.gz": gzip.compress(b"Two."), "/texts/_c": b"", "/d.txt": b"No."})
-    for address in ("memory://texts", "memory://texts/*.txt*"):
+    fs.pipe({"/texts/_temporary/0/a.txt": b"No.", "/texts/.hidden/a.txt": b"No.", "/odd/a[1]?.txt": b"Odd."})
+    for address in ("memory://texts", "memory://texts/", "memory://texts/*.txt*", "memory://text?"):
         assert [(item.id, item.text) for item in read(address)] == [
             ("memory:///texts/a.txt:1", "One."),
             ("memory:///texts/b.txt.gz:1", "Two."),
         ]
+    for address in ("memory://odd", "memory://odd/a[1]?.txt"):
+        assert [item.text for item in read(address)] == ["Odd."]
     with pytest.raises(EmbeddingError, match="memory://nowhere: no such file"):
         find(["memory://nowhere"])
     with pytest.raises(EmbeddingError, match="nosuch://a: "):
         find(["nosuch://a"])
 
 
+def test_a_url_s_query_does_not_tell_its_kind() -> None:
+    kinds = {"https://a.org/b.jsonl.gz?sign=x.txt": ".gz", "s3://a/b?.jsonl": ".jsonl", "b?.conllu": ".conllu"}
+    for name, suffix in kinds.items():
+        assert InputFile(name, name, 0, "").path.suffix == suffix
+
+
 def test_what_is_no_input(tmp_path: Path) -> None:
     text = write(tmp_path / "a.txt", "One.")
     with pytest.raises(EmbeddingError, match=r"a\.txt: twice among the inputs"):
         find([str(text), str(tmp_path / "*.txt")])
+    (tmp_path / "link.txt").symlink_to(text)
+    with pytest.raises(EmbeddingError, match=r"link\.txt: twice among the inputs"):
+        find([str(text), str(tmp_path / "link.txt")])
     with pytest.raises(EmbeddingError, match="no inputs are named"):
         find([])
     with pytest.raises(CorpusError, match=r"nothing\.txt: no such file or directory"):
