@@ -29,7 +29,7 @@ def main() -> None:
     parts = Parts(
         Vectors(options.model, Settings(layers=options.layers)),
         options.pipeline and Entities(options.pipeline),
-        options.index and Neighbours(options.index, Vectors(options.model, Settings(pool="doc"))),
+        options.index and Neighbours(options.index, options.model),
         options.language_model and Cloze(options.language_model),
     )
     uvicorn.run(create_app(parts, options.wait_ms / 1000), host=options.host, port=options.port, log_level="warning")

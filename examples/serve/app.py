@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 from pydantic_core import to_json
 
 from .batching import Batcher, BusyError
@@ -28,6 +28,14 @@ class Texts(BaseModel):
     """Some texts."""
 
     texts: list[BoundedText] = Field(max_length=MAX_TEXTS)
+
+    @field_validator("texts")
+    @classmethod
+    def bounded(cls, texts: list[str]) -> list[str]:
+        """An answer is some hundred times as long as its texts."""
+        if sum(map(len, texts)) > MAX_CHARACTERS:
+            raise ValueError(f"texts should have at most {MAX_CHARACTERS} characters together")
+        return texts
 
 
 class Likeness(BaseModel):
@@ -82,12 +90,14 @@ def create_app(parts: Parts, wait: float = 0.005, most_waiting: int = 1024) -> F
     @app.middleware("http")
     async def limited(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
         begin = time.perf_counter()
-        if int(request.headers.get("content-length") or (MAX_BYTES + 1 if request.method == "POST" else 0)) > MAX_BYTES:
-            # Also a body that does not say how long it is.
+        # A body in chunks does not say how long it is, whatever else its headers say.
+        in_chunks = "transfer-encoding" in request.headers
+        if in_chunks or int(request.headers.get("content-length") or 0) > MAX_BYTES:
             response: Response = JSONResponse({"detail": f"a body of at most {MAX_BYTES} bytes"}, 413)
         else:
             response = await call(request)
-        metrics.add(request.url.path, response.status_code, time.perf_counter() - begin)
+        path = request.url.path if request.url.path in paths else "other"  # else anybody could make new names
+        metrics.add(path, response.status_code, time.perf_counter() - begin)
         return response
 
     @app.exception_handler(RequestValidationError)
@@ -137,6 +147,7 @@ def create_app(parts: Parts, wait: float = 0.005, most_waiting: int = 1024) -> F
     async def show_metrics() -> str:
         return metrics.text()
 
+    paths = {"/vectors", "/entities", "/neighbours", "/cloze", "/health", "/metrics"}
     return app
 
 
@@ -150,7 +161,6 @@ class Metrics:
 
     def add(self, path: str, status: int, seconds: float) -> None:
         """A request that has been answered."""
-        path = path if status != 404 else "other"  # else anybody could make new names
         self._requests[path, status] += 1
         self._seconds[path] += seconds  # type: ignore[assignment]
 

@@ -16,7 +16,8 @@ class Batcher(Generic[In, Out]):
     """Gathers items and computes them in a thread, one batch at a time; while one is computed, the next gathers.
 
     Args:
-        compute: From some items to as many results. An error of it is that of all items of the batch.
+        compute: From some items to as many results. Where it fails, it is given each item alone, to find whose error it
+            is.
         wait: Seconds that the first item of a batch waits for others.
         most: Items of a batch.
         most_waiting: Items that may wait; beyond, BusyError.
@@ -51,6 +52,8 @@ class Batcher(Generic[In, Out]):
     async def _run(self) -> None:
         while (first := await self._queue.get()) is not None:
             batch, is_last = await self._gathered(first)
+            self.sizes[0] += 1
+            self.sizes[1] += len(batch)
             await self._answer(batch)
             if is_last:
                 return
@@ -72,14 +75,14 @@ class Batcher(Generic[In, Out]):
         return batch, False
 
     async def _answer(self, batch: list[tuple[In, "asyncio.Future[Out]"]]) -> None:
-        self.sizes[0] += 1
-        self.sizes[1] += len(batch)
         try:
             results = await asyncio.to_thread(self._compute, [item for item, _ in batch])
         except Exception as error:
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(error)
+            if len(batch) > 1:
+                for one in batch:
+                    await self._answer([one])
+            elif not batch[0][1].done():
+                batch[0][1].set_exception(error)
         else:
             for (_, future), result in zip(batch, results, strict=True):
                 if not future.done():  # its client has gone

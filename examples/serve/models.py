@@ -11,8 +11,9 @@ from spacy_elmo import LanguageModel, load_bilm, load_language_model
 from spacy_elmo.bilm import BiLMState
 from spacy_elmo.bilm.words import WordTypes
 from spacy_elmo.corpus.corpus import MARKS
-from spacy_elmo.embedding import Settings, read
+from spacy_elmo.embedding import EmbeddingError, Settings, manifest, read
 from spacy_elmo.embedding.documents import Document, EmbeddedDocument, Text
+from spacy_elmo.embedding.places import place
 from spacy_elmo.embedding.tokenizer import Tokenizer, tokenizer_config
 from spacy_elmo.embedding.vectors import Embedder
 
@@ -27,7 +28,9 @@ class Vectors:
 
     def __init__(self, model: str, settings: Settings) -> None:
         self._tokenizer = Tokenizer(tokenizer_config(model, settings))
-        self._embedder = Embedder(load_bilm(model, "cpu", settings.precision).eval(), settings)
+        bilm = load_bilm(model, "cpu", settings.precision).eval()
+        self.digest = bilm.digest()
+        self._embedder = Embedder(bilm, settings)
 
     def __call__(self, texts: list[str]) -> list[EmbeddedDocument]:
         """As many documents as texts."""
@@ -51,26 +54,34 @@ class Entities:
 
     def __call__(self, texts: list[str]) -> list[list[dict[str, Any]]]:
         """Of each text its entities, with the characters where they begin and end."""
-        return [
-            [{"text": e.text, "label": e.label_, "start": e.start_char, "end": e.end_char} for e in doc.ents]
-            for doc in self._nlp.pipe(texts)
-        ]
+        with self._nlp.memory_zone():  # else spaCy keeps every word that it has ever seen
+            return [
+                [{"text": e.text, "label": e.label_, "start": e.start_char, "end": e.end_char} for e in doc.ents]
+                for doc in self._nlp.pipe(texts)
+            ]
 
 
 class Neighbours:
     """The documents of an output of `embed` that are most like a text, by the cosine of their vectors.
 
     Args:
-        output: Written with pool "doc", by the same model.
-        vectors: Gives a vector for a text in the same way.
+        output: A directory of parts, written with pool "doc".
+        model: That it was written with.
+
+    Raises:
+        EmbeddingError: Texts would get other vectors than the documents have.
     """
 
-    def __init__(self, output: str | Path, vectors: Vectors) -> None:
+    def __init__(self, output: str | Path, model: str) -> None:
+        job = manifest.read(place(str(output)))["job"]
+        settings = Settings(**job["settings"])
+        self._vectors = Vectors(model, settings)
+        if settings.pool != "doc" or self._vectors.digest != job["model"]:
+            raise EmbeddingError(f"{output}: not written with pool doc by {model}, which is to read texts.")
         documents = list(read(output))
         self._ids = [one.id for one in documents]
         self._texts = [one.text for one in documents]
         self._matrix = _normed(np.stack([np.asarray(one.vectors, np.float32) for one in documents]))
-        self._vectors = vectors
 
     def __call__(self, requests: list[tuple[str, int]]) -> list[list[dict[str, Any]]]:
         """For each text and number, so many documents, the most alike first."""

@@ -1,11 +1,13 @@
 """The example service, over HTTP on loopback."""
 
+import asyncio
 import json
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ import pytest
 import spacy
 
 from spacy_elmo import load_language_model, score
-from spacy_elmo.embedding import Settings, embed
+from spacy_elmo.embedding import EmbeddingError, Settings, embed
 from tests.conftest import random_bilm
 
 httpx = pytest.importorskip("httpx", reason="needs httpx, fastapi and uvicorn")
@@ -21,6 +23,7 @@ uvicorn = pytest.importorskip("uvicorn", reason="needs uvicorn")
 pytest.importorskip("fastapi", reason="needs fastapi")
 
 from examples.serve.app import MAX_CHARACTERS, MAX_TEXTS, Parts, create_app  # noqa: E402
+from examples.serve.batching import Batcher  # noqa: E402
 from examples.serve.models import Cloze, Entities, Neighbours, Vectors  # noqa: E402
 
 ENGLISH = {
@@ -62,7 +65,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, tiny_source: str) -> Iterat
     (folder / "texts.jsonl").write_text("".join(json.dumps({"id": t[:3], "text": t}) + "\n" for t in TEXTS), "utf8")
     embed([folder / "texts.jsonl"], folder / "index", tiny_source, Settings(pool="doc", nlp=ENGLISH), device="cpu")
     vectors = Vectors(tiny_source, Settings(layers="all", nlp=ENGLISH))
-    neighbours = Neighbours(folder / "index", Vectors(tiny_source, Settings(pool="doc", nlp=ENGLISH)))
+    neighbours = Neighbours(folder / "index", tiny_source)
     server = Server(Parts(vectors, Entities(str(folder / "pipeline")), neighbours, Cloze("en_elmo_sm")), wait=0.05)
     yield server
     server.uvicorn.should_exit = True
@@ -107,6 +110,7 @@ def test_cloze_is_what_both_directions_predict(server: Server) -> None:
         ("/vectors", {"texts": ["x"] * (MAX_TEXTS + 1)}, 422, "at most 64 items"),
         ("/vectors", {"texts": ["x" * (MAX_CHARACTERS + 1)]}, 422, "at most 20000 characters"),
         ("/vectors", {"texts": ["x" * 20_000] * 60}, 413, "a body of at most 1000000 bytes"),
+        ("/entities", {"texts": ["x" * 5000] * 5}, 422, "at most 20000 characters together"),
         ("/vectors", {"text": "x"}, 422, "texts"),
         ("/vectors", {"texts": ["bad \ud800"]}, 422, "unable to parse raw data as a unicode string"),
         ("/entities", {"texts": ["bad \ud800"]}, 422, "unable to parse raw data as a unicode string"),
@@ -120,6 +124,60 @@ def test_what_is_too_much_or_means_nothing(server: Server, path: str, body: Any,
     answer = server.post(path, body)
     assert answer.status_code == status
     assert message in answer.text
+
+
+def test_a_body_in_chunks_is_refused_whatever_length_it_states(server: Server) -> None:
+    body = json.dumps({"texts": TEXTS}).encode()
+    head = "POST /vectors HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n"
+    with socket.create_connection(("127.0.0.1", int(server.address.rpartition(":")[2])), timeout=60) as client:
+        client.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n{len(body):x}\r\n".encode() + body + b"\r\n0\r\n\r\n")
+        assert client.recv(12) in (b"HTTP/1.1 413", b"HTTP/1.1 400")
+
+
+def test_nobody_makes_new_names_of_metrics(server: Server) -> None:
+    assert server.post("/mine", {"texts": ["x" * 20_000] * 60}).status_code == 413
+    assert server.post('/"mine', {}).status_code == 404
+    assert "mine" not in server.get("/metrics").text
+    assert 'path="other",status="413"' in server.get("/metrics").text
+
+
+def test_one_that_fails_does_not_take_along_those_that_came_with_it() -> None:
+    batches: list[list[int]] = []
+
+    def halves(numbers: list[int]) -> list[float]:
+        batches.append(numbers)
+        return [1 / number for number in numbers]
+
+    async def ask() -> list[Any]:
+        batcher = Batcher(halves, wait=0.01)
+        answers = await asyncio.gather(*map(batcher, (1, 0, 4)), return_exceptions=True)
+        await batcher.close()
+        return answers
+
+    first, fault, last = asyncio.run(ask())
+    assert (first, last) == (1, 0.25)
+    assert isinstance(fault, ZeroDivisionError)
+    assert batches[0] == [1, 0, 4]
+
+
+def test_words_that_were_seen_are_not_kept(tmp_path: Path) -> None:
+    spacy.blank("en").to_disk(tmp_path)
+    entities = Entities(str(tmp_path))
+    n_before = len(entities._nlp.vocab.strings)
+    assert entities([f"word{i}" for i in range(100)]) == [[]] * 100
+    assert len(entities._nlp.vocab.strings) == n_before
+
+
+def test_an_index_of_other_vectors_is_refused(tmp_path: Path, tiny_source: str) -> None:
+    (tmp_path / "a.txt").write_text("One.\n", "utf8")
+    for name, settings in (("top", {"layers": "top", "pool": "doc"}), ("tokens", {})):
+        embed([tmp_path / "a.txt"], tmp_path / name, tiny_source, Settings(nlp=ENGLISH, **settings), device="cpu")
+    ((found,),) = Neighbours(tmp_path / "top", tiny_source)([("One.", 1)])
+    assert found["cosine"] == pytest.approx(1, abs=1e-5)
+    with pytest.raises(EmbeddingError, match="not written with pool doc by"):
+        Neighbours(tmp_path / "tokens", tiny_source)
+    with pytest.raises(EmbeddingError, match="by en_elmo_sm"):
+        Neighbours(tmp_path / "top", "en_elmo_sm")
 
 
 def test_requests_that_come_together_are_computed_together(server: Server) -> None:
