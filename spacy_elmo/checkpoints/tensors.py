@@ -30,7 +30,7 @@ def read_parameters(config: BiLMConfig, path: Path, lexicon: Lexicon | None = No
             check_size(config, path.stat().st_size, str(path))
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
             check_shapes(config, shapes, str(path), lexicon)
-            return {name: _parameter(file.get_tensor(name)) for name in shapes}
+            return {name: parameter(name, file.get_tensor(name), str(path)) for name in shapes}
     except CheckpointError:
         raise
     except FileNotFoundError:
@@ -47,7 +47,7 @@ def parse_parameters(config: BiLMConfig, data: bytes, where: str, lexicon: Lexic
         raise CheckpointError(f"{where}: not whole safetensors data ({error}).") from None
     check_size(config, len(data), where)
     check_shapes(config, {name: tuple(tensor.shape) for name, tensor in tensors.items()}, where, lexicon)
-    return {name: _parameter(tensor) for name, tensor in tensors.items()}
+    return {name: parameter(name, tensor, where) for name, tensor in tensors.items()}
 
 
 def serialize_parameters(module: nn.Module, dtype: str = "float32") -> bytes:
@@ -89,10 +89,15 @@ def stored_dtypes(path: Path) -> set[str]:
         return {str(file.get_tensor(name).dtype).removeprefix("torch.") for name in file.keys()}  # noqa: SIM118
 
 
-def _parameter(tensor: Tensor) -> Tensor:
-    """In float32, and in memory that torch has laid out.
+def parameter(name: str, tensor: Tensor, where: str) -> Tensor:
+    """A file's tensor in float32, and in memory that torch has laid out.
 
     A file's tensors stand at any address, and the order of the sums in a product depends on it: the last bits of a
     vector would depend on where its model came from.
+
+    Raises:
+        CheckpointError: It holds no floating point numbers.
     """
+    if not tensor.is_floating_point():
+        raise CheckpointError(f"{where}: the parameter {name} holds {tensor.dtype} and not floating point numbers.")
     return tensor.to(torch.float32, copy=True)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MAX_BYTES = 8 * 1024**3
 MAX_REDIRECTS = 5
 _CHUNK = 64 * 1024
-_PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE}
+_PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ def is_inside(host: str) -> bool:
 
 def _check_status(response: "Response", url: str) -> None:
     status = response.status_code
-    if status in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
+    if status in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE):
         if response.headers.get("Content-Encoding", "identity") != "identity":
             raise CheckpointError(f"{url}: the server compresses the file, though it was asked not to.")
         return
@@ -229,6 +229,10 @@ def _check_status(response: "Response", url: str) -> None:
 
 def _extent(response: "Response", part: _Part, here: int) -> tuple[int, int | None]:
     """Where the content begins in the file, and the file's length."""
+    if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        # What is here may be all, of a server that did not say how long that is.
+        part.clear()
+        raise _Interrupted("the server has nothing behind what is here")
     length = response.headers.get("Content-Length")
     if response.status_code != HTTPStatus.PARTIAL_CONTENT:
         return 0, int(length) if length is not None and length.isdecimal() else None

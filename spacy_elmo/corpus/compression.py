@@ -60,10 +60,13 @@ def _zst_decompressor(path: Path) -> tuple[Callable[[], Any], type[Exception]]:
 
 def _frames(chunks: Iterator[bytes], new_decompressor: Callable[[], Any]) -> Iterator[bytes]:
     """A compressed file may be several, one after another. Raises EOFError where the last one is cut off."""
-    decompressor = None
+    decompressor, is_first = None, True
     for chunk in chunks:
         while chunk:
-            decompressor = decompressor or new_decompressor()
+            if decompressor is None:
+                if not is_first and not (chunk := chunk.lstrip(b"\0")):  # what .gz and .xz may be filled up with
+                    break
+                decompressor, is_first = new_decompressor(), False
             yield decompressor.decompress(chunk)
             chunk = decompressor.unused_data
             if decompressor.eof:

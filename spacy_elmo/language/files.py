@@ -11,7 +11,7 @@ from thinc.api import Config
 from ..checkpoints import CheckpointError, Source, load_located
 from ..checkpoints.native import NATIVE
 from ..checkpoints.source import locate
-from ..checkpoints.tensors import DAMAGES, serialize_parameters
+from ..checkpoints.tensors import DAMAGES, parameter, serialize_parameters
 from ..disk import new_directory
 from .metadata import CONFIG_FILE, SOFTMAX_FILE, TRAINING_FILE, VOCABULARY_FILE, read_vocabulary
 from .model import LanguageModel
@@ -73,11 +73,14 @@ def load_language_model(source: Source, device: torch.device | str | None = None
 
 def _read_softmax(softmax: Softmax, path: Path) -> None:
     try:
-        softmax.load_state_dict(safetensors.torch.load_file(path))
+        tensors = safetensors.torch.load_file(path)
+        softmax.load_state_dict({name: parameter(name, tensor, str(path)) for name, tensor in tensors.items()})
+    except CheckpointError:
+        raise
     except DAMAGES as error:
         raise CheckpointError(f"{path}: not the softmax of this model ({error}).") from None
-    for name, parameter in softmax.named_parameters():
-        if not torch.isfinite(parameter).all():
+    for name, values in softmax.named_parameters():
+        if not torch.isfinite(values).all():
             raise CheckpointError(f"{path}: damaged, '{name}' holds values that are not finite. Copy it again.")
 
 

@@ -18,14 +18,14 @@ from ..language.metadata import CONFIG_FILE, read_facts
 from .config import PretrainingConfig, read_config
 from .corpora import check_vocabulary, paths_of, prepared_corpus, vocabulary_of
 from .distributed import Ranks, joined_ranks
-from .errors import ConfigError
+from .errors import ConfigError, RunError
 from .kept_config import check_config, keep_config
 from .lexicon import check_room
 from .new_model import described_model, is_widened, new_model
-from .progress import Progress
+from .progress import LOG_FILE, Progress
 from .snapshots import Snapshots
 from .summary import beginning, ending, tell
-from .trainer import Trainer
+from .trainer import BEST, LAST, Trainer
 
 LOCK_FILE = ".lock"
 
@@ -53,7 +53,7 @@ def pretrain(
         ConfigError: The config makes no run.
         CorpusError: The texts make no corpus.
         CheckpointError: The model to go on from is not there, or damaged.
-        RunError: See `Trainer.run`.
+        RunError: See `Trainer.run`; or the output holds another run, or something else.
         DiskError: The disk does not take what is written, or another run writes to `output`.
     """
     # What can be wrong shows before the corpus is prepared, which may take hours.
@@ -71,6 +71,8 @@ def pretrain(
     with joined_ranks(config.system.device) as ranks, _alone(output, ranks):
         if kept.exists():
             check_config(source, kept)
+        elif not snapshots.steps():
+            _check_empty(output)
         corpus = prepared_corpus(config, code, output, ranks)
         model, earlier = _model_of(config, corpus, snapshots, ranks)
         trainer = Trainer(model, corpus, config, source, output, ranks, snapshots, earlier)
@@ -87,7 +89,7 @@ def pretrain(
         if ranks.is_first:
             tell(ending(trainer))
         ranks.barrier()
-    return output / "model-last"
+    return output / LAST
 
 
 def _check_output(config: PretrainingConfig, output: Path) -> None:
@@ -98,6 +100,13 @@ def _check_output(config: PretrainingConfig, output: Path) -> None:
                     f"{output} lies in paths.{key} ({path}), so that what the run writes would be read as texts. Give "
                     f"an output outside."
                 )
+
+
+def _check_empty(output: Path) -> None:
+    """`spacy train` calls its models the same."""
+    for name in (BEST, LAST, LOG_FILE):
+        if (output / name).exists():
+            raise RunError(f"{output / name} is there already, and of no run of `pretrain`. Give another --output.")
 
 
 def _check_model(config: PretrainingConfig) -> None:

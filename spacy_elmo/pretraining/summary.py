@@ -33,7 +33,8 @@ def beginning(trainer: Trainer, widened: bool) -> Iterator[Row]:
         yield "Lexicon", f"{len(lexicon.words or ()):,} words, {len(lexicon.characters or ()):,} characters"
     yield "Parameters", f"{_size(model.bilm):,} of the biLM, {_size(model.softmax):,} of the softmax"
     epochs = trainer.total_steps / trainer.windows.n_windows
-    yield "Steps", f"{trainer.total_steps:,} of {trainer.tokens_per_step:,} tokens each, {epochs:.1f} epochs"
+    warming = ", all of them warm-up" if trainer.total_steps <= trainer.settings.optimizer.warmup_steps else ""
+    yield "Steps", f"{trainer.total_steps:,} of {trainer.tokens_per_step:,} tokens each, {epochs:.1f} epochs{warming}"
     if trainer.run_state.step:
         yield "Goes on", f"from step {trainer.run_state.step:,}"
     yield "Device", f"{ranks.device}, {ranks.size} ranks" if ranks.size > 1 else f"{ranks.device}"

@@ -321,6 +321,14 @@ def test_a_directory_in_the_place_of_the_weights(directory: Path) -> None:
     assert str(path) in message_of(directory)
 
 
+def test_weights_that_are_integers(directory: Path, tiny_bilm: BiLM) -> None:
+    path = directory / "model.safetensors"
+    path.write_bytes(path.read_bytes().replace(b'"F32"', b'"I32"', 1))
+    assert "holds torch.int32 and not floating point numbers" in message_of(directory)
+    with pytest.raises(CheckpointError, match=r"here: .* not floating point"):
+        tensors.parse_parameters(tiny_bilm.config, path.read_bytes(), "here")
+
+
 def test_every_wrong_parameter_is_named_with_its_shapes(directory: Path) -> None:
     path = directory / "model.safetensors"
     tensors = safetensors.torch.load_file(path)

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from random import Random
 
@@ -146,6 +147,14 @@ def test_a_date_is_a_mark(server: Server, target: Path) -> None:
 
 def test_a_range_that_cannot_be_had_begins_again(server: Server, target: Path) -> None:
     assert fetched(server, target, cut_after(200_000), status(416)) == CONTENT
+    assert [asked is None for asked in ranges(server)] == [True, False, True]
+
+
+def test_all_of_a_file_whose_length_was_not_known_is_no_part_for_ever(server: Server, target: Path) -> None:
+    target.with_name("file.part").write_bytes(CONTENT)
+    facts = {"url": server.url("/file"), "mark": etag(CONTENT), "total": None}
+    target.with_name("file.part.json").write_text(json.dumps(facts), "utf8")
+    assert fetched(server, target) == CONTENT
 
 
 def test_a_connection_that_stalls_is_left(server: Server, target: Path) -> None:

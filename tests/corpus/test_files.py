@@ -94,14 +94,15 @@ def test_a_text_in_utf_16_is_told_what_to_do(tmp_path: Path) -> None:
         find([path])
 
 
-@pytest.mark.parametrize(("suffix", "compress"), [("bz2", bz2.compress), ("xz", lzma.compress)])
+@pytest.mark.parametrize(("suffix", "compress"), [("gz", gzip.compress), ("bz2", bz2.compress), ("xz", lzma.compress)])
 def test_more_compressions(tmp_path: Path, suffix: str, compress: object) -> None:
     assert callable(compress)
     path = tmp_path / f"a.txt.{suffix}"
     whole = compress(b"one\n") + compress(b"two\n")
-    path.write_bytes(whole)
-    assert [piece.documents for piece in Texts([path]).pieces()] == [[["one"], ["two"]]]
-    for damaged in (whole[:-3], b"x" + whole, whole + b"xyz"):
+    for content in (whole, whole + bytes(512)):
+        path.write_bytes(content)
+        assert [piece.documents for piece in Texts([path]).pieces()] == [[["one"], ["two"]]]
+    for damaged in (whole[:-3], b"x" + whole, whole + b"xyz", bytes(8) + whole):
         path.write_bytes(damaged)
         with pytest.raises(CorpusError) as error:
             list(Texts([path]).pieces())

@@ -201,6 +201,12 @@ def test_a_softmax_with_values_that_are_not_finite(directory: Path) -> None:
     assert f"{path}: damaged, 'weight' holds values that are not finite" in message_of(directory)
 
 
+def test_a_softmax_of_integers(directory: Path) -> None:
+    path = directory / "softmax.safetensors"
+    path.write_bytes(path.read_bytes().replace(b'"F32"', b'"I32"', 1))
+    assert f"{path}: the parameter bias holds torch.int32 and not floating" in message_of(directory)
+
+
 def test_no_byte_of_the_head_of_a_softmax_gives_another_error(directory: Path) -> None:
     """And of the values none gives one, for any number is one."""
     path = directory / "softmax.safetensors"

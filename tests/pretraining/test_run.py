@@ -210,11 +210,23 @@ def test_another_config(killed_run: Path, texts: dict[str, str], changed: dict[s
     assert digests(killed_run) == before
 
 
-def test_what_an_error_advises_to_change_may_be_changed(tmp_path: Path, texts: dict[str, str]) -> None:
+@pytest.mark.parametrize("name", ["model-best", "model-last", "log.jsonl"])
+def test_what_others_have_written_is_not_replaced(tmp_path: Path, texts: dict[str, str], name: str) -> None:
+    """`spacy train` has the same names."""
+    (tmp_path / "run" / name).mkdir(parents=True)
+    with pytest.raises(RunError, match=f"{name} is there already, and of no run of `pretrain`"):
+        run_here(tmp_path / "run", texts)
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [".lock", name]
+
+
+def test_what_an_error_advises_to_change_may_be_changed(
+    tmp_path: Path, texts: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
     """A run that has not begun holds to no config."""
     with pytest.raises(CorpusError, match=r"corpus is too small: .* lower training\.batch_size or training\.unroll"):
         run_here(tmp_path / "run", {**texts, "training.unroll": 1000})
-    run_here(tmp_path / "run", {**texts, "training.unroll": 20, "training.max_steps": 1})
+    run_here(tmp_path / "run", {**texts, "training.unroll": 20, "training.max_steps": 10})
+    assert "10 of 160 tokens each, 1.0 epochs, all of them warm-up" in " ".join(capsys.readouterr().err.split())
 
 
 def test_settings_that_do_not_matter(tmp_path: Path, killed: Path, texts: dict[str, str], whole: Path) -> None:
