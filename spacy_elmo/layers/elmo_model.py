@@ -10,7 +10,8 @@ from ..checkpoints import Source
 from .encoder import BiLMEncoder, bilm_shim
 from .layer_mix import LayerMix
 from .layer_mix import set_dims as set_mix_dims
-from .listener import LISTENER_NAME, MIX_ARGUMENTS, ElmoListener
+from .listener import ElmoListener
+from .replacing import ReplacingConfigs
 from .spans import DocWords, doc_words, sentences_or_doc, whole_docs
 from .types import Layers, SpanGetter, Vectors
 
@@ -80,7 +81,7 @@ def _elmo(
             "reader": reader,
             "whole_docs": whole_docs,
             "replace_listener": replace_listener,
-            "replace_listener_cfg": replace_listener_cfg,
+            "replace_listener_cfg": ReplacingConfigs(),
         },
     )
 
@@ -158,7 +159,11 @@ def replace_listener(
         model: a copy of the component's model.
         listener: what is replaced. One of spaCy's has no mix, and gets the component's.
         component: the one that it listened to.
+
+    Raises:
+        ReplacementError: the config does not go with it, see `ReplacingConfigs`.
     """
+    component.model.attrs["replace_listener_cfg"].settle()
     encoder, mix = model.layers
     if isinstance(listener, ElmoListener):
         mix = listener.mix.copy()
@@ -170,16 +175,3 @@ def replace_listener(
         reader=component.name,
         whole_docs=component.is_past_sentences(listener),
     )
-
-
-def replace_listener_cfg(model_cfg: dict[str, Any], tok2vec_cfg: dict[str, Any]) -> dict[str, Any]:
-    """The config of what `replace_listener` makes. The listener's is somewhere within the tok2vec's."""
-    listener_cfg = _find_listener_cfg(tok2vec_cfg) or {}
-    return {**model_cfg, **{key: listener_cfg[key] for key in MIX_ARGUMENTS if key in listener_cfg}}
-
-
-def _find_listener_cfg(cfg: dict[str, Any]) -> dict[str, Any] | None:
-    if cfg.get("@architectures") == LISTENER_NAME:
-        return cfg
-    sections = (_find_listener_cfg(value) for value in cfg.values() if isinstance(value, dict))
-    return next((section for section in sections if section is not None), None)

@@ -12,6 +12,7 @@ from thinc.api import Model
 from spacy_elmo.layers.elmo_model import is_elmo_model
 from spacy_elmo.layers.encoder import bilm_shim
 from spacy_elmo.layers.listener import ElmoListener
+from spacy_elmo.layers.replacing import ReplacementError
 
 from .helpers import (
     Settings,
@@ -85,12 +86,13 @@ def test_predictions_stay_and_the_component_can_go(tiny_source: str, kind: str) 
     assert_same_predictions(predictions(nlp), before)
 
 
+@pytest.mark.parametrize("named", ["the listener", "all of the tok2vec"])
 @pytest.mark.parametrize("path", NESTED)
-def test_nested_listeners_come_back_from_disk(tiny_source: str, tmp_path: Path, path: str) -> None:
+def test_nested_listeners_come_back_from_disk(tiny_source: str, tmp_path: Path, path: str, named: str) -> None:
     nlp = pipeline(tiny_source, "tagger", tok2vec=NESTED[path])
     train(nlp, 20)
     before = predictions(nlp)
-    nlp.replace_listeners("elmo", "tagger", [path])
+    nlp.replace_listeners("elmo", "tagger", [path if named == "the listener" else "model.tok2vec"])
     assert_same_predictions(predictions(nlp), before)
     nlp.remove_pipe("elmo")
     nlp.to_disk(tmp_path)
@@ -133,6 +135,29 @@ def test_spacys_listener_gets_the_output_of_the_component(tiny_source: str, tmp_
     assert_same_predictions(predictions(nlp), before)
     nlp.to_disk(tmp_path)
     assert_same_predictions(predictions(spacy.load(tmp_path)), before)
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ["model.tok2vec.*.one", "model.tok2vec.*.cnn"],
+        ["model.tok2vec.*.cnn", "model.tok2vec.*.one"],
+        ["model.tok2vec", "model.tok2vec"],
+    ],
+)
+def test_paths_without_one_listener_are_refused(tiny_source: str, tmp_path: Path, paths: list[str]) -> None:
+    """The right ones are named, and the pipeline is as it was."""
+    layers = {"one": listener(output=0), "cnn": CNN, "two": listener(output="top")}
+    nlp = pipeline(tiny_source, "tagger", tok2vec={"@layers": "concatenate.v1", "*": layers})
+    config, before = nlp.config.to_str(), predictions(nlp)
+    with pytest.raises(ReplacementError, match=r"model\.tok2vec\.\*\.one, model\.tok2vec\.\*\.two\.$"):
+        nlp.replace_listeners("elmo", "tagger", paths)
+    assert nlp.config.to_str() == config
+    assert_same_predictions(predictions(nlp), before)
+    nlp.replace_listeners("elmo", "tagger", ["model.tok2vec.*.two", "model.tok2vec.*.one"])
+    replaced = nlp.get_pipe_config("tagger")["model"]["tok2vec"]["*"]
+    assert [replaced[name].get("output") for name in layers] == [0, None, "top"]
+    assert_same_predictions(predictions(nlp), before)
 
 
 def test_two_listeners_in_one_component(tiny_source: str, tmp_path: Path) -> None:
