@@ -8,7 +8,7 @@ import torch
 from ..bilm import BiLM
 from ..bilm.config import BiLMConfig, LexiconConfig
 from ..bilm.lexicon import Lexicon
-from ..checkpoints import load_bilm
+from ..checkpoints import Source, load_bilm
 from ..checkpoints.source import locate
 from ..corpus.corpus import MARKS, Corpus
 from ..language import LanguageModel, load_language_model
@@ -32,18 +32,26 @@ def new_model(config: PretrainingConfig, corpus: Corpus, vocabulary: list[str], 
         ConfigError: The config contradicts the model to go on from, or makes no lexicon.
         CheckpointError: There is no such model, or it is damaged.
     """
-    torch.manual_seed(config.system.seed)
-    source = config.initialize.source
-    if source is None:
+    if config.initialize.source is None:
+        torch.manual_seed(config.system.seed)
         return LanguageModel(_new_bilm(config, corpus).to(device), vocabulary)
-    bilm = load_bilm(source, device)
+    bilm, source = _load(config.initialize.source, device)
+    torch.manual_seed(config.system.seed)
     shape = _shape(config, bilm.config)
     if shape != bilm.config:
         bilm = widen(bilm, shape)
     model = LanguageModel(_to_train(bilm, config), vocabulary)
-    if (locate(source).directory / SOFTMAX_FILE).exists():
-        _take_over_softmax(model, load_language_model(source, device))
+    if source is not None:
+        _take_over_softmax(model, source)
     return model
+
+
+def _load(source: Source, device: torch.device | str) -> tuple[BiLM, LanguageModel | None]:
+    """A model to go on from, and all of it where it can predict words."""
+    if (locate(source).directory / SOFTMAX_FILE).exists():
+        model = load_language_model(source, device)
+        return model.bilm, model
+    return load_bilm(source, device), None
 
 
 def _new_bilm(config: PretrainingConfig, corpus: Corpus) -> BiLM:
@@ -84,10 +92,10 @@ def is_widened(config: PretrainingConfig) -> bool:
         ConfigError: It has not the dimensions of the config, and cannot be widened to them.
         CheckpointError: There is no such model, or it is damaged.
     """
-    if config.initialize.source is None or not config.model:
+    if config.initialize.source is None:
         return False
-    found = load_bilm(config.initialize.source, "cpu").config
-    return _shape(config, found) != found
+    bilm, _ = _load(config.initialize.source, "cpu")
+    return _shape(config, bilm.config) != bilm.config
 
 
 def _shape(config: PretrainingConfig, found: BiLMConfig) -> BiLMConfig:

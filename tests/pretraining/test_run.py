@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shutil
 import time
 from itertools import pairwise
@@ -455,6 +456,17 @@ def test_a_source_with_damaged_facts_is_refused_before_the_corpus(
     source = save_bilm(tiny_bilm, tmp_path / "source")
     (source / "training.json").write_text("[1]", "utf8")
     with pytest.raises(CheckpointError, match=r"training\.json: not the facts of a training"):
+        adapt(tmp_path / "run", source, texts)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "softmax.safetensors", "vocabulary.json"])
+def test_a_damaged_source_is_refused_before_the_corpus(
+    tmp_path: Path, learned: Path, texts: dict[str, str], name: str
+) -> None:
+    source = Path(shutil.copytree(learned / "model-last", tmp_path / "source"))
+    (source / name).write_bytes((source / name).read_bytes()[:-5])
+    with pytest.raises(CheckpointError, match=re.escape(name)):
         adapt(tmp_path / "run", source, texts)
     assert not (tmp_path / "run").exists()
 
