@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import srsly
 
@@ -65,7 +65,7 @@ def read_documents(chunks: Iterable[bytes], path: Path, format: Format) -> Itera
     Raises:
         CorpusError: A line is not what the file's kind has, or not UTF-8. Names the line.
     """
-    lines = _numbered(chunks, path)
+    lines = numbered(chunks, path)
     if kind(path) == "conllu":
         return _conllu(lines)
     if kind(path) == "jsonl":
@@ -76,7 +76,12 @@ def read_documents(chunks: Iterable[bytes], path: Path, format: Format) -> Itera
 Line = tuple[Place, str]
 
 
-def _numbered(chunks: Iterable[bytes], path: Path) -> Iterator[Line]:
+def numbered(chunks: Iterable[bytes], path: Path) -> Iterator[Line]:
+    """The lines of a file with their places.
+
+    Raises:
+        CorpusError: One is no text in UTF-8.
+    """
     for number, line in enumerate(_lines(chunks), 1):
         place = Place(path, number)
         yield place, _decoded(line.removeprefix(codecs.BOM_UTF8) if number == 1 else line, place)
@@ -107,17 +112,18 @@ def _decoded(line: bytes, place: Place) -> str:
     return text
 
 
-def _is_blank(text: str) -> bool:
+def is_blank(text: str) -> bool:
+    """Whether a line has nothing to be read."""
     return not text or text.isspace()
 
 
 def _texts(lines: Iterable[Line]) -> Iterator[Document]:
-    return (Document([text], "documents", place) for place, text in lines if not _is_blank(text))
+    return (Document([text], "documents", place) for place, text in lines if not is_blank(text))
 
 
 def _sentences(lines: Iterable[Line], format: Format) -> Iterator[Document]:
     """A sentence a line. A blank line ends a document."""
-    return _gathered(((place, None if _is_blank(line) else _sentence(line, format)) for place, line in lines), format)
+    return _gathered(((place, None if is_blank(line) else _sentence(line, format)) for place, line in lines), format)
 
 
 def _sentence(line: str, format: Format) -> str:
@@ -143,16 +149,21 @@ def _gathered(sentences: Iterable[tuple[Place, str | None]], format: Format) -> 
 
 def _json_lines(lines: Iterable[Line], format: Format) -> Iterator[Document]:
     for place, line in lines:
-        if _is_blank(line) or _is_blank(text := _json_text(line, place)):
+        if is_blank(line) or is_blank(text := json_object(line, place)["text"]):
             continue
         if format == "documents":
             yield Document([text], format, place)
         else:
-            sentences = [_sentence(part, format) for part in text.split("\n") if not _is_blank(part)]
+            sentences = [_sentence(part, format) for part in text.split("\n") if not is_blank(part)]
             yield Document(sentences, format, place)
 
 
-def _json_text(line: str, place: Place) -> str:
+def json_object(line: str, place: Place) -> dict[str, Any]:
+    """The object that a line of JSON holds, with a "text".
+
+    Raises:
+        CorpusError: It is something else.
+    """
     try:
         value = srsly.json_loads(line)
     except ValueError as error:
@@ -164,7 +175,8 @@ def _json_text(line: str, place: Place) -> str:
         text.encode("utf8")
     except UnicodeEncodeError:
         raise CorpusError(f"{place}: the text holds half of a surrogate pair, which is no character.") from None
-    return text
+    found: dict[str, Any] = value
+    return found
 
 
 # A word's number; that of a token of several words; that of a word that the text has left out.
@@ -188,7 +200,7 @@ def _conllu_sentences(lines: Iterable[Line]) -> Iterator[tuple[Place, str | None
         if line.startswith("#"):
             if re.match(r"#\s*newdoc\b", line):
                 yield place, None
-        elif _is_blank(line):
+        elif is_blank(line):
             if first:
                 yield first, SEPARATOR.join(tokens)
             tokens, first, covered = [], None, 0

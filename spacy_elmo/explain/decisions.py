@@ -11,6 +11,7 @@ from spacy.pipeline import EntityRecognizer, TextCategorizer
 from spacy.tokens import Doc
 from thinc.api import Model
 
+from ..layers.listener import ElmoListener
 from .errors import ExplainError
 
 Values = npt.NDArray[np.float64]
@@ -124,15 +125,19 @@ def decisions_of(component: Any, model: Model, doc: Doc) -> list[Decision]:
 
 
 def first_decider(nlp: Language) -> str:
-    """The name of the first component whose decisions can be explained.
+    """The name of the first component whose decisions can be explained, because it listens to ELMo.
 
     Raises:
         ExplainError: There is none.
     """
     for name, pipe in nlp.pipeline:
-        if isinstance(pipe, TextCategorizer | EntityRecognizer):
+        if isinstance(pipe, TextCategorizer | EntityRecognizer) and any(
+            isinstance(node, ElmoListener) for node in pipe.model.walk()
+        ):
             return name
-    raise ExplainError(f"This pipeline has neither a text categorizer nor an entity recognizer: {nlp.pipe_names}.")
+    raise ExplainError(
+        f"This pipeline has neither a text categorizer nor an entity recognizer with an ElmoListener: {nlp.pipe_names}."
+    )
 
 
 def _entities(component: EntityRecognizer, model: Model, doc: Doc) -> list[EntityDecision]:

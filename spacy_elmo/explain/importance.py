@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from spacy import Language
@@ -99,9 +100,8 @@ def explain_decisions(
 def _explained(path: WordPath, decision: Decision, baseline: Vectors, max_steps: int) -> Importance:
     x = path.vectors
     nothing = np.broadcast_to(baseline, x.shape)
-    occluded = np.repeat(x[None], len(x), axis=0)
-    occluded[np.arange(len(x)), np.arange(len(x))] = baseline
-    score, baseline_score, *without = path.scores(decision, np.concatenate([x[None], nothing[None], occluded]))
+    occluded = (np.concatenate([x[:i], baseline[None], x[i + 1 :]]) for i in range(len(x)))
+    score, baseline_score, *without = path.scores(decision, chain([x, nothing], occluded))
     n_steps = STEPS
     while True:
         found = Importance(

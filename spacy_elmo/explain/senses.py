@@ -148,7 +148,8 @@ def _clusters(vectors: Array) -> list[str]:
         raise MissingExtraError("scikit-learn") from None
     unit = directions(vectors)
     best, labels = MIN_SILHOUETTE, np.zeros(len(unit), dtype=np.int64)
-    for k in range(2, min(MAX_CLUSTERS, len(unit) - 1) + 1):
+    n_distinct = len(np.unique(unit.round(4), axis=0))  # a sentence may come again and again
+    for k in range(2, min(MAX_CLUSTERS, len(unit) - 1, n_distinct) + 1):
         found = KMeans(k, n_init=10, random_state=SEED).fit_predict(unit)
         if (silhouette := float(silhouette_score(unit, found))) > best:
             best, labels = silhouette, found

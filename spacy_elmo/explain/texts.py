@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-import srsly
 from spacy import Language
 from spacy.tokens import Doc, DocBin
 
@@ -13,9 +13,12 @@ from ..checkpoints import Source
 from ..checkpoints.published import find as find_published
 from ..checkpoints.published import name_of
 from ..checkpoints.source import locate
+from ..corpus.compression import decompressed
+from ..corpus.errors import CorpusError
 from ..corpus.files import find, kind
-from ..corpus.formats import Format
+from ..corpus.formats import Format, is_blank, json_object, numbered
 from ..corpus.sentences import read_sentences
+from ..corpus.texts import CHUNK_BYTES
 from ..corpus.tokenize import TextSettings, load_nlp
 from ..language.metadata import CONFIG_FILE, read_text_settings, read_vocabulary
 from ..similarity import WordFrequencies
@@ -62,15 +65,14 @@ def read_docs(paths: Sequence[Path], settings: TextSettings) -> Iterator[Doc]:
         settings: How texts become words.
 
     Raises:
-        CorpusError: A text cannot be read.
-        ExplainError: A line of a .jsonl file is not an object with a "text".
+        CorpusError: A text cannot be read, or a line of a .jsonl file is not an object with a "text".
     """
     nlp = load_nlp(settings.nlp)
     for path in find(paths):
         if kind(path) == "spacy":
-            docs = DocBin().from_disk(path).get_docs(nlp.vocab)
+            docs = _doc_bin(path).get_docs(nlp.vocab)
             yield from (doc if doc.has_annotation("SENT_START") else nlp(doc) for doc in docs)
-        elif path.suffix == ".jsonl" and settings.format == "documents":
+        elif kind(path) == "jsonl" and settings.format == "documents":
             yield from _json_lines(path, nlp)
         else:
             for words in read_sentences([path], settings):
@@ -131,14 +133,21 @@ def split_gap(text: str, settings: TextSettings) -> tuple[list[str], list[str]]:
 
 
 def _json_lines(path: Path, nlp: Language) -> Iterator[Doc]:
-    with path.open(encoding="utf8") as file:
-        for number, text in enumerate(file, 1):
-            try:
-                line: Any = srsly.json_loads(text)
-            except ValueError as error:
-                raise ExplainError(f"{path}, line {number}: not readable as JSON ({error}).") from None
-            if not isinstance(line, dict) or not isinstance(line.get("text"), str):
-                raise ExplainError(f'{path}, line {number}: needs to be an object with the key "text" and a string.')
-            doc = nlp(line["text"])
-            doc.user_data.update({key: value for key, value in line.items() if key != "text"})
+    for place, line in numbered(_content(path), path):
+        if not is_blank(line):
+            value = json_object(line, place)
+            doc = nlp(value.pop("text"))
+            doc.user_data.update(value)
             yield doc
+
+
+def _doc_bin(path: Path) -> DocBin:
+    try:
+        return DocBin().from_bytes(b"".join(_content(path)))
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorpusError(f"{path}: not a whole DocBin as spaCy writes it ({error}).") from None
+
+
+def _content(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        yield from decompressed(iter(partial(file.read, CHUNK_BYTES), b""), path)

@@ -4,7 +4,8 @@ The way: word vectors, the biLM's LSTM layers, the listener's mix, the component
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -73,8 +74,11 @@ class WordPath:
         with torch.no_grad():
             self._boundaries = encoder(torch.from_numpy(encoder.boundary_ids()).to(self.bilm.device)).float()
 
-    def scores(self, decision: Decision, variants: Vectors) -> Values:
-        """The probability of a decision with other word vectors, (n_variants, n_words, dim) -> (n_variants,)."""
+    def scores(self, decision: Decision, variants: Iterable[Vectors]) -> Values:
+        """The probability of a decision with other word vectors, each (n_words, dim) -> (n_variants,).
+
+        Variants are taken some at a time: of a long text, all together do not fit into memory.
+        """
         parts = [self._run(decision, part, gradient=False)[0] for part in self._parts(variants)]
         return np.concatenate(parts)
 
@@ -83,9 +87,10 @@ class WordPath:
         parts = [self._run(decision, part, gradient=True)[1] for part in self._parts(variants)]
         return np.concatenate(parts)
 
-    def _parts(self, variants: Vectors) -> list[Vectors]:
-        n = max(1, MAX_ROWS // max(1, len(self.words)))
-        return [variants[i : i + n] for i in range(0, len(variants), n)]
+    def _parts(self, variants: Iterable[Vectors]) -> Iterator[Vectors]:
+        n, rest = max(1, MAX_ROWS // max(1, len(self.words))), iter(variants)
+        while part := list(islice(rest, n)):
+            yield np.stack(part)
 
     def _run(self, decision: Decision, variants: Vectors, *, gradient: bool) -> tuple[Values, Values]:
         x = torch.from_numpy(np.ascontiguousarray(variants)).to(self.bilm.device).requires_grad_(gradient)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from spacy import Language
 
-from spacy_elmo.explain import ExplainError, explain_decisions
+from spacy_elmo.explain import ExplainError, explain_decisions, word_path
 from spacy_elmo.explain.decisions import CategoryDecision, decisions_of, first_decider
 from spacy_elmo.explain.importance import _explained, integrated_gradients
 from spacy_elmo.explain.word_path import WordPath, padding_vector, word_vectors
@@ -90,6 +90,22 @@ def test_occlusion_is_what_the_score_loses_without_a_word(path: WordPath) -> Non
     x = path.vectors.copy()
     x[2] = padding_vector(path.bilm)
     assert one.occlusion[2] == pytest.approx(one.score - path.scores(decision, x[None])[0], rel=1e-3, abs=1e-5)
+
+
+def test_variants_are_taken_some_at_a_time(path: WordPath, monkeypatch: pytest.MonkeyPatch) -> None:
+    decision = decisions_of(path.component, path.model, path.doc)[0]
+    whole = path.scores(decision, np.stack([path.vectors] * 3))
+    monkeypatch.setattr(word_path, "MAX_ROWS", 2 * len(path.words))
+    made = iter([path.vectors] * 3)
+    parts = path._parts(made)
+    assert (len(next(parts)), len(list(made))) == (2, 1)
+    np.testing.assert_allclose(path.scores(decision, (path.vectors for _ in range(3))), whole, rtol=1e-6)
+
+
+def test_a_component_that_does_not_listen_is_passed_over(tiny_source: str) -> None:
+    nlp = pipeline(tiny_source, "textcat")
+    nlp.add_pipe("ner", first=True)
+    assert first_decider(nlp) == "textcat"
 
 
 def test_sentences_are_read_apart_and_whitespace_has_no_share(nlp: Language) -> None:

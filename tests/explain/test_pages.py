@@ -220,6 +220,16 @@ def test_words_are_the_darker_the_less_they_were_expected(
     assert styles == [f"--v:{v};--f:{f};--b:{b}" for v, f, b in zip(*share.values(), strict=True)]
 
 
+def test_a_text_from_right_to_left_is_laid_out_so(tmp_path: Path, chromium: Browser, tiny_bilm: BiLM) -> None:
+    words = ["שלום", "עולם", "טוב"]
+    report = measure_surprisal(language_model(tiny_bilm), [words, ["a", "b"]])
+    (tmp_path / "page.html").write_text(str(render(report, jupyter=False)), "utf8")
+    chromium.open(tmp_path / "page.html", 1200)
+    lefts = chromium.run("[...document.querySelectorAll('.word')].map((word) => word.getBoundingClientRect().left)")
+    assert lefts[0] > lefts[1] > lefts[2]
+    assert lefts[3] < lefts[4]
+
+
 def test_occupations_stand_by_their_leaning_with_intervals(pages: dict[str, Path], chromium: Browser) -> None:
     chromium.open(pages["bias"])
     assert [text for text in texts(chromium, ".wide text") if text in ("judge", "singer")] == ["judge", "singer"]

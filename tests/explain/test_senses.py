@@ -71,6 +71,8 @@ def test_clusters_are_as_many_as_there_are() -> None:
     centres = np.eye(3, 8)[[0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2]]
     assert _clusters((centres + rng.normal(scale=0.02, size=centres.shape)).astype("float32")) == list("111112222333")
     assert set(_clusters(rng.normal(size=(40, 200)).astype("float32"))) == {"1"}
+    repeated = np.eye(2, 8, dtype="float32")[[0, 0, 0, 1, 1]]
+    assert (_clusters(repeated), _clusters(repeated[:3])) == (list("11122"), list("111"))
 
 
 @pytest.mark.parametrize(("n", "told"), [(0, "nowhere"), (2, "2 times")])

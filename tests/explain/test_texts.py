@@ -1,5 +1,6 @@
 """Texts to Docs."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 import spacy
 from spacy.tokens import DocBin
 
-from spacy_elmo.explain import ExplainError
+from spacy_elmo.corpus.errors import CorpusError
 from spacy_elmo.explain.texts import read_docs, text_settings
 
 
@@ -32,6 +33,19 @@ def test_a_model_that_does_not_say_reads_as_spacy_does_in_its_language(tiny_sour
 
 
 def test_a_line_without_text_is_named(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_text('{"text": "a"}\n{"txt": "b"}\n', "utf8")
-    with pytest.raises(ExplainError, match="line 2"):
-        list(read_docs([tmp_path / "a.jsonl"], text_settings("en_elmo_sm")))
+    for line in (b'{"txt": "b"}', b'{"text": "\xff"}', b'{"text": "\\ud83d"}'):
+        (tmp_path / "a.jsonl").write_bytes(b'{"text": "a"}\n' + line)
+        with pytest.raises(CorpusError, match="line 2"):
+            list(read_docs([tmp_path / "a.jsonl"], text_settings("en_elmo_sm")))
+    (tmp_path / "b.spacy").write_bytes(b"no DocBin")
+    with pytest.raises(CorpusError, match=r"b\.spacy: not a whole DocBin"):
+        list(read_docs([tmp_path / "b.spacy"], text_settings("en_elmo_sm")))
+
+
+def test_compressed_files_and_blank_lines_are_read_as_for_a_corpus(tmp_path: Path) -> None:
+    line = json.dumps({"text": "A match.", "sense": "game"}).encode()
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(b"\xef\xbb\xbf" + line + b"\n\n"))
+    docs = DocBin(docs=[spacy.blank("en")("A match.")]).to_bytes()
+    (tmp_path / "b.spacy.gz").write_bytes(gzip.compress(docs))
+    one, other = read_docs([tmp_path], text_settings("en_elmo_sm"))
+    assert (one.text, one.user_data["sense"], other.text) == ("A match.", "game", "A match.")

@@ -45,7 +45,7 @@ def _section(one: Importance, words: Sequence[str]) -> str:
     largest = max(float(np.abs(values).max(initial=0)) for values in (one.gradients, one.occlusion)) or 1.0
     columns = "".join(
         f'<div class="method"><h3>{name}</h3><p class="note">{told}</p>'
-        f'<p class="text tokens">{_tokens(words, values, largest)}</p></div>'
+        f'<p class="text tokens" dir="auto">{_tokens(words, values, largest)}</p></div>'
         for (name, told), values in zip(_METHODS, (one.gradients, one.occlusion), strict=True)
     )
     return f"""

@@ -56,7 +56,7 @@ def senses_page(senses: Senses) -> Page:
 <figure class="map panel">
 {_key(names)}
 <div class="plot" role="img" aria-label="A map of the occurrences; their sentences are in the list"></div>
-<p class="text said controls" aria-hidden="true"></p>
+<p class="text said controls" dir="auto" aria-hidden="true"></p>
 <div class="layers controls">
 <div class="row"><label for="layer"><output for="layer">Layer {top}</output></label>
 <button class="button play" type="button">Play from layer 0</button></div>
@@ -160,7 +160,7 @@ def _line(i: int, senses: Senses, names: list[str]) -> str:
     label = senses.labels[i]
     return (
         f'<li><button class="line" type="button" data-id="{i}" aria-pressed="false">{symbol(names, label)}'
-        f'<span class="text">{in_context(senses.occurrences[i])}</span><span class="near"></span>'
+        f'<span class="text" dir="auto">{in_context(senses.occurrences[i])}</span><span class="near"></span>'
         f'<span class="visually-hidden">{escape(label)}</span></button></li>'
     )
 

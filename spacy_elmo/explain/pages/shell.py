@@ -57,7 +57,7 @@ def html(page: Page) -> str:
 <body>
 <header>
 <p class="kind">{escape(page.kind)}</p>
-<h1>{escape(page.title)}</h1>
+<h1 dir="auto">{escape(page.title)}</h1>
 <p class="lead">{page.lead}</p>
 </header>
 <main>

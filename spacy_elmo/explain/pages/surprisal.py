@@ -27,7 +27,7 @@ def surprisal_page(report: SurprisalReport) -> Page:
     )
     first, ribbons = 0, ""
     for one in sentences:
-        ribbons += f'<p class="text ribbon">{_ribbon(one, first)}</p>'
+        ribbons += f'<p class="text ribbon" dir="auto">{_ribbon(one, first)}</p>'
         first += len(one.words)
     columns = "".join(f'<div><h3>{told}</h3><ol data-key="{key}"></ol></div>' for told, key in _DIRECTIONS)
     data = {"clozes": [_plain(cloze) for cloze in clozes], "chosen": chosen}
@@ -87,8 +87,8 @@ def _bars(likely: Likely) -> str:
 def unexpected_page(words: UnexpectedWords) -> Page:
     """A page of the least expected words."""
     rows = "".join(
-        f'<tr><td class="number">{one.bits:.0f}</td><td class="text">{in_context(one.occurrence)}</td>'
-        f'<td class="text likely">{", ".join(escape(word) for word, _ in one.expected)}</td></tr>'
+        f'<tr><td class="number">{one.bits:.0f}</td><td class="text" dir="auto">{in_context(one.occurrence)}</td>'
+        f'<td class="text likely" dir="auto">{", ".join(escape(word) for word, _ in one.expected)}</td></tr>'
         for one in words.found
     )
     lead = (
