@@ -1,5 +1,6 @@
 """`python -m spacy elmo embed`: a corpus of any size to vectors."""
 
+import configparser
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
@@ -158,5 +159,5 @@ def _config(nlp: str | None) -> dict[str, Any] | None:
     try:
         config = Config().from_disk(nlp, interpolate=False)
         return {"nlp": config["nlp"], "components": config.get("components", {})}
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, configparser.Error) as error:
         raise CorpusError(f"{nlp}: no config with a section [nlp] ({error}).") from None

@@ -48,13 +48,16 @@ def test_standard_input(tmp_path: Path, tiny_source: str) -> None:
 
 def test_what_cannot_be_done(tmp_path: Path, tiny_source: str) -> None:
     text = write_lines(tmp_path / "a.txt", ["One line."])
+    twice = write_lines(tmp_path / "twice.cfg", ["[nlp]", 'lang = "en"', 'lang = "de"'])
     for arguments, words in [
         ([text, tmp_path / "out", "--layers", "9", "--nlp", "en"], "layers is 9, but the model's are 0 to 2"),
         ([text, tmp_path / "out", "--nlp", "qq"], "does not make a spaCy pipeline"),
         ([text, tmp_path / "out", "--nlp", tmp_path / "no.cfg"], "no.cfg: no config with a section [nlp]"),
         ([tmp_path / "nothing.txt", tmp_path / "out", "--nlp", "en"], "nothing.txt: no such file"),
         ([text, tmp_path / "out.h5", "--pool", "doc"], "has a vector a token in float32"),
+        ([text, tmp_path / "out", "--nlp", twice], "twice.cfg: no config with a section [nlp]"),
         ([text, tmp_path / "out", "--workers", "0"], "workers is 0"),
+        ([text, tmp_path / "out", "--device", "nosuch"], "device is 'nosuch', which cannot be used here"),
     ]:
         assert_fails(elmo("embed", *arguments, "-m", tiny_source), words)
     assert not (tmp_path / "out").exists()
