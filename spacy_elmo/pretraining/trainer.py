@@ -153,7 +153,7 @@ class Trainer:
             tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
             tensors |= {f"optimizer.{name}": tensor for name, tensor in self.optimizer.state().items()}
             tensors |= {"state.hidden": hidden, "state.cell": cell}
-            facts = {"identity": self._identity, "run_state": asdict(self.run_state)}
+            facts: dict[str, Any] = {"identity": self._identity, "run_state": asdict(self.run_state)}
             facts |= {"model": description(self.model), "earlier": self.earlier}
             self.snapshots.write(self.run_state.step, tensors, facts)
         self.ranks.barrier()  # a rank that ends before all is written has torchrun end the one that writes
