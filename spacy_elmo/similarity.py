@@ -72,7 +72,7 @@ class WordFrequencies:
         Raises:
             SimilarityError: There are no words.
         """
-        counts = Counter(token.lower_ for text in texts for token in text if not token.text.isspace())
+        counts = Counter(token.lower_ for text in texts for token in _read(text) if not token.text.isspace())
         if not counts:
             raise SimilarityError("There are no words whose frequencies could be learned.")
         n = counts.total()
@@ -140,19 +140,19 @@ class SentenceVectors:
 
         Args:
             texts: Docs on which the component "elmo" has run, or parts of them, of the length and kind that are to be
-                compared. A hundred or more.
+                compared. A hundred or more. Those without words do not count.
             pool: See above.
 
         Raises:
             SimilarityError: There are no texts, or none with words; or one has no ELMo vectors.
         """
-        found = [_known_vector(text, pool) for text in texts]
-        if not np.any(found):
+        found = [vector for text in texts if (vector := _known_vector(text, pool)).any()]
+        if not found:
             raise SimilarityError("There are no texts to learn from: give some of the kind that is to be compared.")
         return cls(np.mean(found, axis=0), pool)
 
     def vector(self, text: Doc | Span) -> Array:
-        """The vector of a text, (width,) float32.
+        """The vector of a text, (width,) float32; zeros where it has no words.
 
         Raises:
             SimilarityError: It has no ELMo vectors, or those of another model than the texts that this was fitted on.
@@ -163,17 +163,22 @@ class SentenceVectors:
                 f"These sentence vectors were fitted on ELMo vectors of width {len(self.mean)}, and those of "
                 f"{text.text[:50]!r} are {len(vector)} wide: they are another model's."
             )
-        return vector - self.mean
+        return vector - self.mean if vector.any() else vector
 
     def similarity(self, one: Doc | Span, other: Doc | Span) -> float:
         """The cosine of two texts' vectors: around 0 for unrelated ones, 1 for the same."""
         return cosine(self.vector(one), self.vector(other))
 
 
-def _known_vector(text: Doc | Span, pool: Callable[[Doc | Span], Array | None]) -> Array:
+def _read(text: Doc | Span) -> Doc | Span:
+    """The text, if it is not still a string."""
     if not isinstance(text, Doc | Span):
         raise SimilarityError(f"A sentence vector is of a Doc or a Span, and not {text!r}: give what nlp.pipe gives.")
-    vector = pool(text)
+    return text
+
+
+def _known_vector(text: Doc | Span, pool: Callable[[Doc | Span], Array | None]) -> Array:
+    vector = pool(_read(text))
     if vector is None:
         raise SimilarityError(f"{text.text[:50]!r} has no ELMo vectors: 'elmo' has not run on its Doc.")
     return vector
@@ -181,6 +186,7 @@ def _known_vector(text: Doc | Span, pool: Callable[[Doc | Span], Array | None]) 
 
 def _word_vectors(tokens: Doc | Span, layer: int | None) -> tuple[list[str], Array] | None:
     """The words that count, and their vectors, (n_words, width); None where the component has not run."""
+    tokens = _read(tokens)
     start = tokens.start if isinstance(tokens, Span) else 0
     vectors = slot.last(tokens.doc, "vectors", start, start + len(tokens))
     if vectors is None:

@@ -132,12 +132,24 @@ def test_no_texts_are_refused(nlp: Language) -> None:
             SentenceVectors.fit(none)
 
 
+def test_texts_without_words_do_not_count(nlp: Language, texts: list[Doc]) -> None:
+    blanks = [nlp(""), nlp(" ")]
+    vectors = SentenceVectors.fit([*texts, *blanks])
+    np.testing.assert_array_equal(vectors.mean, SentenceVectors.fit(texts).mean)
+    for text in blanks:
+        assert vectors.similarity(text, texts[0]) == 0.0
+
+
 def test_strings_are_refused(texts: list[Doc]) -> None:
     strings: Any = ["a b"]
     with pytest.raises(SimilarityError, match=r"Doc or a Span, and not 'a b'.*nlp\.pipe"):
         SentenceVectors.fit(strings)
     with pytest.raises(SimilarityError, match="Doc or a Span, and not 'a b'"):
         SentenceVectors.fit(texts).similarity(texts[0], strings[0])
+    with pytest.raises(SimilarityError, match="Doc or a Span, and not 'a b'"):
+        WordFrequencies.of(strings)
+    with pytest.raises(SimilarityError, match="Doc or a Span, and not 'a b'"):
+        max_vector(strings[0])
 
 
 def test_texts_that_elmo_has_not_read_are_refused(nlp: Language, texts: list[Doc]) -> None:

@@ -99,6 +99,8 @@ def init_config(
     if not is_stdout and output_file.exists() and not force_overwrite:
         msg.fail(f"{output_file} is there already. To replace it, add --force.", exits=1)
     with failing():
+        from spacy.util import is_package
+
         from .. import recipes
         from ..checkpoints import CheckpointError, locate
         from ..disk import write_whole
@@ -129,5 +131,9 @@ def init_config(
             locate(source)
         except CheckpointError as error:  # it may be trained or downloaded yet
             msg.warn(f"Not on this machine yet: {error}")
+    if vectors is not None and not is_package(vectors) and not Path(vectors).exists():
+        msg.warn(f"Not on this machine yet: {vectors!r} is neither an installed pipeline nor a folder with one.")
+    if transformer is not None and not Path(transformer).exists():
+        msg.info(f"{transformer!r} is no folder here: it has to be a name on Hugging Face's hub, which training asks.")
     msg.text("Add your data, and train:")
     print(recipes.train_command(recipe, str(output_file)))

@@ -11,7 +11,13 @@ from dataclasses import dataclass
 
 from spacy.tokens import Doc, Span
 
+from ..errors import ArgumentError
 from .spans import sentences_or_doc
+
+
+def _check(n: int) -> None:
+    if n < 1:
+        raise ArgumentError(f"The sentences that are read of a text are 1 or more, and not n = {n}.")
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,10 @@ class FirstSentences:
     """
 
     n: int
+
+    def __post_init__(self) -> None:
+        """Check the number."""
+        _check(self.n)
 
     def __call__(self, docs: Iterable[Doc]) -> list[list[Span]]:
         """The sentences of each Doc."""
@@ -40,6 +50,10 @@ class SampledSentences:
 
     n: int
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the number."""
+        _check(self.n)
 
     def __call__(self, docs: Iterable[Doc]) -> list[list[Span]]:
         """The sentences of each Doc."""

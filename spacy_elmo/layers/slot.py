@@ -1,7 +1,8 @@
 """Where a Doc keeps what an ELMo component computed for it.
 
 In `Doc.user_data`, under the component's name: several ELMo components do not get into each other's way, nor does a
-component that overwrites `Doc.tensor`; and whatever carries a Doc's user data carries the vectors. Plain NumPy arrays:
+component that overwrites `Doc.tensor`; and whatever carries a Doc's user data carries the vectors. What is there is
+replaced, and never changed: copies of user data are often shallow, and share it. Plain NumPy arrays:
 
 - "words": which tokens the rest is of, (n_tokens,) uint64
 - "spans": which of them were read together, (n_spans, 2) int32, the first token of each and the one after its last
@@ -26,17 +27,15 @@ Slot = dict[str, npt.NDArray[Any]]
 
 def write(doc: Doc, name: str, spans: Iterable[tuple[int, int]], vectors: Array, layers: Array | None) -> None:
     """Keep what the component `name` has computed, which thereby is the last one to have run."""
-    slots = doc.user_data.setdefault(KEY, {})
-    slots.pop(name, None)
-    slots[name] = _new(doc, spans) | {"vectors": vectors}
-    if layers is not None:
-        slots[name]["layers"] = layers
+    kept: Slot = {"vectors": vectors} if layers is None else {"vectors": vectors, "layers": layers}
+    others = {other: slot for other, slot in doc.user_data.get(KEY, {}).items() if other != name}
+    doc.user_data[KEY] = {**others, name: _new(doc, spans) | kept}
 
 
 def keep_spans(doc: Doc, name: str, spans: Iterable[tuple[int, int]]) -> None:
     """Keep what the component `name` reads together, where that is not kept yet."""
     if kept_spans(doc, name) is None:
-        doc.user_data.setdefault(KEY, {})[name] = _new(doc, spans)
+        doc.user_data[KEY] = {**doc.user_data.get(KEY, {}), name: _new(doc, spans)}
 
 
 def kept_spans(doc: Doc, name: str) -> list[Span] | None:
@@ -76,8 +75,10 @@ def last(doc: Doc, what: str, start: int = 0, end: int | None = None) -> Array |
 
 def drop(doc: Doc, what: str) -> None:
     """Forget the "vectors" or "layers" of all ELMo components."""
-    for slot in doc.user_data.get(KEY, {}).values():
-        slot.pop(what, None)
+    if slots := doc.user_data.get(KEY):
+        doc.user_data[KEY] = {
+            name: {kind: array for kind, array in slot.items() if kind != what} for name, slot in slots.items()
+        }
 
 
 def holds_vectors(doc: Doc, array: Array, name: str | None = None) -> bool:

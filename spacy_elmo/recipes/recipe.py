@@ -144,7 +144,8 @@ class Recipe:
 
     def _components(self) -> dict[str, Settings]:
         found: dict[str, Settings] = {}
-        needs_sentences = (self.pool or self.sentences) and self.pipeline[0] in COMPONENTS
+        before = self.pipeline[: self.pipeline.index(self.readers[0])]
+        needs_sentences = (self.pool or self.sentences) and not any(map(_sets_sentences, before))
         for name in (*(["sentencizer"] if needs_sentences else []), *self.pipeline):
             if name in COMPONENTS and not set(found) & {"elmo", "tok2vec"}:
                 found |= self._upstreams()
@@ -210,6 +211,10 @@ class Recipe:
         """What a component is to be given before training."""
         loader = {"@misc": "spacy.KBFromFile.v1", "kb_path": "${paths.kb}"}
         return {"entity_linker": {"kb_loader": loader}} if "entity_linker" in self.pipeline else {}
+
+
+def _sets_sentences(name: str) -> bool:
+    return "doc.sents" in Language.get_factory_meta(name).assigns
 
 
 def merged(base: Settings, updates: Settings) -> Settings:

@@ -6,6 +6,7 @@ import pytest
 import spacy
 from spacy.tokens import Doc
 
+from spacy_elmo.errors import ArgumentError
 from spacy_elmo.layers.samples import FirstSentences, SampledSentences
 
 
@@ -27,6 +28,13 @@ def test_a_sample_is_in_order_the_same_each_time_and_another_by_the_seed() -> No
     assert len(sample) == 5
     assert sample != other
     assert sample[-1] > 10  # not the first ones
+
+
+@pytest.mark.parametrize("getter", [FirstSentences, SampledSentences])
+@pytest.mark.parametrize("n", [0, -1])
+def test_no_sentences_are_refused(getter: type[FirstSentences | SampledSentences], n: int) -> None:
+    with pytest.raises(ArgumentError, match=f"1 or more, and not n = {n}"):
+        getter(n)
 
 
 def test_a_short_text_is_read_whole() -> None:

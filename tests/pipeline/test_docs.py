@@ -9,6 +9,8 @@ import srsly
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 
+from spacy_elmo.augment import with_words
+
 from .helpers import TEXTS, annotated, assert_same_predictions, blank, elmo_of, pipeline, train
 
 WITH_WHITESPACE = [*TEXTS, "", "a  b", " "]
@@ -102,6 +104,21 @@ def test_span_as_doc_reads_its_own_rows_or_none(nlp: Language) -> None:
     assert from_docs([doc, part], exclude=["user_data"])._.elmo is None
     whole = nlp.get_pipe("elmo")(part)
     np.testing.assert_allclose(whole[0]._.elmo, nlp("b c").tensor[0], atol=1e-6)
+
+
+def test_what_happens_to_a_copy_leaves_the_vectors_of_the_doc(tiny_source: str) -> None:
+    """Copies of user data are shallow: those of spaCy's spans and those of the augmenter."""
+    nlp = blank(tiny_source, keep_layers=True)
+    doc = nlp("the cat sat on the mat")
+    copies = [doc[1:3].as_doc(copy_user_data=True), with_words(doc, ["a", "cat", "sat", "in", "a", "hat"])]
+    vectors, layers = doc._.elmo.copy(), doc._.elmo_layers.copy()
+    for other in copies:
+        nlp.get_pipe("elmo")(other)
+        assert other._.elmo_layers.shape[1] == len(other)
+        other._.elmo = None
+        assert other._.elmo is None
+    np.testing.assert_array_equal(doc._.elmo, vectors)
+    np.testing.assert_array_equal(doc._.elmo_layers, layers)
 
 
 def test_listeners_read_docs_that_came_from_bytes(tiny_source: str) -> None:

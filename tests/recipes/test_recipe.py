@@ -187,6 +187,36 @@ def test_a_recipe_in_python() -> None:
         Recipe(pipeline=()).config()
 
 
+@pytest.mark.parametrize(
+    ("names", "pipeline"),
+    [
+        ("entity_ruler,textcat", ["sentencizer", "entity_ruler", "elmo", "textcat"]),
+        ("entity_ruler,sentencizer,textcat", ["entity_ruler", "sentencizer", "elmo", "textcat"]),
+    ],
+)
+def test_sentences_to_pool_are_set_whatever_comes_first(names: str, pipeline: list[str]) -> None:
+    assert made("-p", names, "--pool", "mean")["nlp"]["pipeline"] == pipeline
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("--vectors", "Not on this machine yet: 'nowhere' is neither an installed pipeline"),
+        ("--transformer", "'nowhere' is no folder here"),
+    ],
+)
+def test_what_a_config_names_and_is_not_here_is_told(tmp_path: Path, option: str, told: str) -> None:
+    """It may come yet, and be a name on a hub."""
+    if option == "--transformer":
+        pytest.importorskip("spacy_transformers")
+    code, output = init_config(str(tmp_path / "made.cfg"), "-p", "ner", option, "nowhere")
+    assert code == 0, output
+    assert told in " ".join(output.split())
+    (there := tmp_path / "there").mkdir()
+    _, output = init_config(str(tmp_path / "there.cfg"), "-p", "ner", option, str(there))
+    assert "folder" not in output.replace(str(there), "")
+
+
 def test_long_texts_are_pooled_by_sentences() -> None:
     config = made("-p", "textcat,textcat_multilabel", "--pool", "attention", "--sentences", "sampled:20")
     assert config["nlp"]["pipeline"] == ["sentencizer", "elmo", "textcat", "textcat_multilabel"]
