@@ -85,7 +85,12 @@ def test_a_corpus_is_held_against_its_digests_once(
 ) -> None:
     """It may be of many gigabytes."""
     read: list[str] = []
-    monkeypatch.setattr(corpus, "digest", lambda path: read.append(path.name) or digest(path))
+
+    def noted(path: Path) -> str:
+        read.append(path.name)
+        return digest(path)
+
+    monkeypatch.setattr(corpus, "digest", noted)
     run_here(tmp_path / "run", tokenised)
     assert sorted(read) == sorted(path.name for path in (tmp_path / "run" / "corpus").glob("*.npy"))
 
