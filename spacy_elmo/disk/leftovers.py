@@ -37,7 +37,7 @@ def aside(target: Path, make: Callable[[Path], object]) -> Iterator[Path]:
         yield path
     finally:
         remove(path)
-        os.close(claim)
+        _close(claim)
 
 
 def settle(target: Path) -> None:
@@ -57,23 +57,23 @@ def sweep(target: Path) -> None:
     _put_back(target)
     for path in _leftovers(target, "new", "old"):
         with suppress(FileNotFoundError):  # it has just taken its name
-            claim = os.open(path, os.O_RDONLY)
+            claim = _open(path)
             try:
                 if _claim(claim, wait=False):
                     remove(path)
             finally:
-                os.close(claim)
+                _close(claim)
 
 
 @contextmanager
 def turn(directory: Path) -> Iterator[None]:
     """One process at a time for the moment in which names in a directory change."""
-    claim = os.open(directory, os.O_RDONLY)
+    claim = _open(directory)
     try:
         _claim(claim, wait=True)
         yield
     finally:
-        os.close(claim)
+        _close(claim)
 
 
 def hidden(target: Path, state: str) -> Path:
@@ -100,21 +100,31 @@ def _put_back(target: Path) -> None:
             path.rename(target)
 
 
-def _claimed(target: Path, make: Callable[[Path], object]) -> tuple[Path, int]:
+def _claimed(target: Path, make: Callable[[Path], object]) -> tuple[Path, int | None]:
     while True:
         path = hidden(target, "new")
         make(path)
-        claim = os.open(path, os.O_RDONLY)
+        claim = _open(path)
         _claim(claim, wait=True)
         # Another process may have taken it for a leftover in the moment before it was claimed.
         if path.exists():
             return path, claim
+        _close(claim)
+
+
+def _open(path: Path) -> int | None:
+    """What is claimed; None on Windows, which opens no directory, and renames nothing that is open."""
+    return None if fcntl is None else os.open(path, os.O_RDONLY)
+
+
+def _close(claim: int | None) -> None:
+    if claim is not None:
         os.close(claim)
 
 
-def _claim(descriptor: int, wait: bool) -> bool:
+def _claim(descriptor: int | None, wait: bool) -> bool:
     """Whether it is ours now. Where a file system has no locks nothing can be told, and nothing is removed."""
-    if fcntl is None:
+    if descriptor is None:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

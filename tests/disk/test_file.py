@@ -1,9 +1,11 @@
+import os
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from spacy_elmo.disk import DiskError, digest, new_file, write_whole
+from spacy_elmo.disk import DiskError, digest, leftovers, new_directory, new_file, write_whole
 from tests.disk.full import full_disk
 from tests.disk.killed import kill_often
 
@@ -77,3 +79,18 @@ def test_a_digest_is_that_of_the_files_as_one(tmp_path: Path) -> None:
     (tmp_path / "other").write_bytes(b"bc")
     known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # of "abc", as FIPS 180-2 has it
     assert digest(tmp_path / "one", tmp_path / "other") == known
+
+
+def test_nothing_is_opened_where_there_are_no_claims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows, which opens no directory, and renames nothing that is open."""
+
+    def refuse(path: Path, flags: int) -> int:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(leftovers, "fcntl", None)
+    monkeypatch.setattr(leftovers, "os", SimpleNamespace(**{**vars(os), "open": refuse}))
+    for text in ("one", "other"):
+        write_whole(tmp_path / "file", text.encode())
+        with new_directory(tmp_path / "directory", overwrite=True) as unfinished:
+            (unfinished / "file").write_text(text)
+        assert (tmp_path / "file").read_text() == (tmp_path / "directory" / "file").read_text() == text
