@@ -1,8 +1,10 @@
 """How little a language model expected each word, and what it expected in its place."""
 
+import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +21,8 @@ Values = npt.NDArray[np.float64]
 # How a word outside the vocabulary is called where it is what was expected.
 UNKNOWN_WORD = "(unknown word)"
 Likely = tuple[tuple[str, float], ...]
+# Sentences whose words, with what was expected in their places, are there at a time.
+MAX_SENTENCES = 2_000
 
 
 @dataclass(frozen=True)
@@ -168,15 +172,20 @@ def least_expected(model: LanguageModel, sentences: Sequence[Sequence[str]], n: 
     Raises:
         ExplainError: There are no words.
     """
-    found = []
+    filled = [words for words in sentences if words]
+    if not filled:
+        raise ExplainError("There are no words in these texts.")
+    parts = (filled[i : i + MAX_SENTENCES] for i in range(0, len(filled), MAX_SENTENCES))
+    found = heapq.nlargest(n, chain.from_iterable(_unexpected(model, part) for part in parts), key=lambda one: one.bits)
+    return UnexpectedWords(tuple(found), sum(map(len, sentences)), len(sentences))
+
+
+def _unexpected(model: LanguageModel, sentences: Sequence[Sequence[str]]) -> Iterator[Unexpected]:
+    """All words of some sentences."""
     for surprisal in measure_surprisal(model, sentences, 3).sentences:
         bits = surprisal.both + np.where(surprisal.known, 0, math.log2(len(model.vocabulary)))
-        found += [
-            Unexpected(Occurrence(surprisal.words, i), float(bits[i]), surprisal.clozes[i].both)
-            for i in range(len(surprisal.words))
-        ]
-    ordered = sorted(found, key=lambda one: -one.bits)
-    return UnexpectedWords(tuple(ordered[:n]), len(found), len(sentences))
+        for i, cloze in enumerate(surprisal.clozes):
+            yield Unexpected(Occurrence(surprisal.words, i), float(bits[i]), cloze.both)
 
 
 def _numbers(model: LanguageModel) -> dict[str, int]:

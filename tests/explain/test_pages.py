@@ -220,6 +220,18 @@ def test_words_are_the_darker_the_less_they_were_expected(
     assert styles == [f"--v:{v};--f:{f};--b:{b}" for v, f, b in zip(*share.values(), strict=True)]
 
 
+@pytest.mark.parametrize("make", [measure_surprisal, least_expected])
+def test_a_long_word_fits(tmp_path: Path, chromium: Browser, tiny_bilm: BiLM, make: Any) -> None:
+    long = "https://" + 300 * "x"
+    shares = Importance(long, np.ones(1), np.ones(1), score=0.7, baseline_score=0.3, n_steps=16)
+    for found in (make(language_model(tiny_bilm), [[long]]), Explanation("ner", (long,), "padding", (shares,))):
+        (tmp_path / "page.html").write_text(str(render(found, jupyter=False)), "utf8")
+        for width in (360, 1200):
+            chromium.open(tmp_path / "page.html", width)
+            assert chromium.overflow() <= 0
+            assert not chromium.complaints
+
+
 def test_a_text_from_right_to_left_is_laid_out_so(tmp_path: Path, chromium: Browser, tiny_bilm: BiLM) -> None:
     words = ["שלום", "עולם", "טוב"]
     report = measure_surprisal(language_model(tiny_bilm), [words, ["a", "b"]])

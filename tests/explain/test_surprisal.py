@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from spacy_elmo import BiLM, LanguageModel, score
-from spacy_elmo.explain import ExplainError, fill_gap, least_expected, measure_surprisal
+from spacy_elmo.explain import ExplainError, SurprisalReport, fill_gap, least_expected, measure_surprisal, surprisal
 from spacy_elmo.explain.predictions import MAX_PLACES, predict_places
 from spacy_elmo.explain.surprisal import UNKNOWN_WORD
 from spacy_elmo.explain.texts import split_gap, split_text, text_settings
@@ -62,6 +62,24 @@ def test_the_least_expected_words_come_first_and_unknown_ones_count_more(model: 
     assert (words.n_words, words.n_sentences) == (5, 2)
     with pytest.raises(ExplainError, match="no words"):
         least_expected(model, [[]])
+
+
+def test_of_many_sentences_some_are_there_at_a_time(model: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = least_expected(model, [*SENTENCES, [], *SENTENCES], n=5)
+    assert whole.n_sentences == 2 * len(SENTENCES) + 1
+    sizes: list[int] = []
+    measure = surprisal.measure_surprisal
+
+    def counted(model: LanguageModel, part: list[list[str]], n: int) -> SurprisalReport:
+        sizes.append(len(part))
+        return measure(model, part, n)
+
+    monkeypatch.setattr(surprisal, "measure_surprisal", counted)
+    monkeypatch.setattr(surprisal, "MAX_SENTENCES", 2)
+    found = least_expected(model, [*SENTENCES, [], *SENTENCES], n=5)
+    assert [one.bits for one in found.found] == pytest.approx([one.bits for one in whole.found])
+    assert [one.occurrence for one in found.found] == [one.occurrence for one in whole.found]
+    assert max(sizes) == 2
 
 
 def test_texts_and_gaps_are_split_as_the_model_reads() -> None:
