@@ -209,11 +209,14 @@ def _pick(ops: Any, X: Array, number: int) -> tuple[Array, _Backprop]:
 
 def _normalise(X: Array) -> tuple[Array, _Backprop]:
     """Layer normalisation (Ba et al. 2016) over the last axis, without gain and bias."""
-    deviation = (X.var(axis=2, keepdims=True) + EPSILON) ** 0.5
+    variance = X.var(axis=2, keepdims=True)
+    deviation = (variance + EPSILON) ** 0.5
     Y = (X - X.mean(axis=2, keepdims=True)) / deviation
 
     def backprop(dY: Array) -> Array:
         along = (dY * Y).mean(axis=2, keepdims=True)
-        return (dY - dY.mean(axis=2, keepdims=True) - Y * along) / deviation
+        dX: Array = (dY - dY.mean(axis=2, keepdims=True) - Y * along) / deviation
+        # Tokens without vectors, such as whitespace, would have by far the largest gradient, which nobody takes.
+        return dX * (variance > 0)
 
     return Y, backprop

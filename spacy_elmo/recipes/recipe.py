@@ -106,6 +106,11 @@ class Recipe:
             raise RecipeError(
                 "Only text categories are found by the vectors of sentences: textcat, textcat_multilabel."
             )
+        if self.sentences and (self.pool is None or not set(self.readers) <= TEXT_CATEGORIES):
+            raise RecipeError(
+                "The sentences that --sentences leaves out have no vectors, for no component: give --pool, too, which "
+                "passes over them, and in --pipeline no components that read ELMo but textcat and textcat_multilabel."
+            )
         if self.transformer is not None and not nlp.has_factory("transformer"):
             raise RecipeError("A transformer takes spacy-transformers: pip install 'spacy-elmo[transformers]'.")
         return load_model_from_config(Config(self._base()), auto_fill=True).config

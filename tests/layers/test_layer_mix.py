@@ -94,6 +94,16 @@ def test_gradient_of_the_layers_is_that_of_finite_differences(output: str | int,
         np.testing.assert_allclose(dX, expected, atol=2e-4, rtol=1e-4)
 
 
+def test_tokens_without_vectors_have_no_gradient_by_the_norm() -> None:
+    """The loss of a component that is trained is the square of this."""
+    layers = random_layers()
+    layers[0][:, 1] = 0
+    vectors, backprop = initialized_mix("mix", layer_norm=True).begin_update(layers)
+    d_layers = backprop([np.random.default_rng(1).normal(size=array.shape).astype(np.float32) for array in vectors])
+    assert not d_layers[0][:, 1].any()
+    assert d_layers[0][:, 0].any()
+
+
 @with_and_without_norm
 def test_gradients_of_w_and_gamma_are_those_of_finite_differences(layer_norm: bool) -> None:
     layers = random_layers()

@@ -240,8 +240,10 @@ def test_long_texts_are_read_as_well_as_was_asked_for() -> None:
     ("words", "message"),
     [
         (["-p", "ner", "--pool", "mean"], "Only text categories"),
-        (["-p", "textcat", "--sentences", "last:3"], "first:30 or sampled:30"),
-        (["-p", "textcat", "--sentences", "first:0"], "first:30 or sampled:30"),
+        (["-p", "textcat", "--pool", "mean", "--sentences", "last:3"], "first:30 or sampled:30"),
+        (["-p", "textcat", "--pool", "mean", "--sentences", "first:0"], "first:30 or sampled:30"),
+        (["-p", "textcat", "--sentences", "first:3"], "--sentences leaves out have no vectors"),
+        (["-p", "ner,textcat", "--pool", "mean", "--sentences", "first:3"], "--sentences leaves out have no vectors"),
     ],
 )
 def test_what_cannot_be_pooled_is_said(words: list[str], message: str) -> None:
