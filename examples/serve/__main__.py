@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--model", default="en_elmo_sm", help="what load_bilm loads")
     parser.add_argument("--language-model", help="a model with its softmax, for /cloze; such as en_elmo_sm")
     parser.add_argument("--pipeline", help="a trained pipeline, for /entities")
-    parser.add_argument("--index", help="an output of `embed --pool doc`, for /neighbours")
+    parser.add_argument("--index", help="a directory that `embed --pool doc` wrote with MODEL, for /neighbours")
     parser.add_argument("--layers", default="average", help="as of `embed`")
     parser.add_argument("--wait-ms", type=float, default=5.0, help="how long a request waits for others")
     parser.add_argument("--host", default="127.0.0.1")

@@ -69,7 +69,7 @@ def create_app(parts: Parts, wait: float = 0.005, most_waiting: int = 1024) -> F
     Args:
         parts: What computes.
         wait: Seconds that a request waits for others to be computed with.
-        most_waiting: Requests that may wait; beyond, the answer is 503 at once.
+        most_waiting: Texts that may wait; beyond, the answer is 503 at once.
     """
     offered = {name: part for name, part in vars(parts).items() if part is not None}
     batchers: dict[str, Batcher[Any, Any]] = {

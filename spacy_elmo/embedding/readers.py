@@ -25,8 +25,8 @@ def read(path: str | PathLike[str]) -> Iterator[EmbeddedDocument]:
 
     Args:
         path: What `embed` was given as output. A .h5 file, also one of AllenNLP, has a document for each sentence,
-            whose id is the name of its dataset; of sentences that are there twice, the last alone has its words. A
-            .spacy file is read whole.
+            whose id is the name of its dataset; of sentences that are there twice, the last alone has its words, and
+            one with blanks in its words has none. A .spacy file is read whole.
 
     Raises:
         EmbeddingError: It is not there, or not complete.
@@ -71,8 +71,9 @@ def _read_h5(path: str) -> Iterator[EmbeddedDocument]:
         index = json.loads(file[INDEX][0]) if INDEX in file else {}
         sentences = {name: sentence for sentence, name in index.items()}
         for name in sorted(file.keys() - {INDEX}, key=lambda name: (len(name), name)):
-            words = of_words(name, sentences.get(name, name if not index else "").split())
-            yield EmbeddedDocument(**vars(words), vectors=file[name][...])
+            words, vectors = sentences.get(name, name if not index else "").split(), file[name][...]
+            known = of_words(name, words if len(words) == vectors.shape[-2] else [])
+            yield EmbeddedDocument(**vars(known), vectors=vectors)
 
 
 def _read_npz(path: str) -> Iterator[EmbeddedDocument]:

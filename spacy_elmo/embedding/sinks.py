@@ -56,8 +56,10 @@ def of(target: str, settings: Settings) -> Sink | None:
 
 def write_file(sink: Sink, target: Path, parts: Path, place: Place) -> None:
     """A file from a complete directory of parts, which is removed; its rejects are kept beside the file."""
+    beside = Path(f"{target}.rejects.jsonl")
+    beside.unlink(missing_ok=True)  # of a file that was there before
     if rejects := place.read(REJECTS):
-        write_whole(f"{target}.rejects.jsonl", rejects)
+        write_whole(beside, rejects)
     sink(target, read_parts(str(parts)))
     shutil.rmtree(parts)
 

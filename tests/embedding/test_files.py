@@ -54,6 +54,13 @@ def test_sentences_of_texts_are_lines_of_words(tmp_path: Path, text: Path, tiny_
     assert [one.text for one in read(tmp_path / "out.h5")] == ["Do n't go .", "Stay here"]
 
 
+def test_words_with_blanks_are_not_told_apart_as_others(tmp_path: Path, tiny_source: str) -> None:
+    text = write(tmp_path / "a.jsonl", json.dumps({"text": ["New York", "is"]}), json.dumps({"text": ["so"]}))
+    run([text], tmp_path / "out.h5", tiny_source)
+    first, second = read(tmp_path / "out.h5")
+    assert (first.tokens, first.vectors.shape[0], second.tokens) == ([], 2, ["so"])
+
+
 @pytest.mark.parametrize("settings", [{"layers": "all"}, {"pool": "sentence", "dtype": "float16"}, {"pool": "doc"}])
 def test_npz(tmp_path: Path, text: Path, tiny_source: str, settings: dict[str, Any]) -> None:
     run([text], tmp_path / "out.npz", tiny_source, **settings)
@@ -90,6 +97,9 @@ def test_rejects_lie_beside(tmp_path: Path, text: Path, tiny_source: str) -> Non
     assert report.rejects == 1
     assert json.loads(Path(report.rejects_file).read_text("utf8"))["id"] == f"{text}:2"
     assert [one.text for one in read(tmp_path / "out.npz")] == ["One.", "Two."]
+    (tmp_path / "out.npz").unlink()
+    assert run([write(text, "One.")], tmp_path / "out.npz", tiny_source).rejects == 0
+    assert not Path(report.rejects_file).exists()
 
 
 def test_killed_before_the_file_is_there(
