@@ -35,7 +35,7 @@ def ElmoModel(
             model; a pair of paths; see `load_bilm`. None for the embedded model of the pipeline's language. Looked up
             when the weights are first needed, and never by a pipeline that was saved, which brings them along.
         precision: "float32"; or "bfloat16" for the LSTMs' matrix products: about one percent off, faster on processors
-            that have it and slower on others (CPUs without AVX-512 BF16 or AMX).
+            that have it and slower on others (CPUs without AVX-512 BF16 or AMX). What trains the biLM is float32.
         get_spans: What is read as one sequence: a span getter, from `@span_getters`, such as
             "spacy-transformers.strided_spans.v1" (pip install spacy-transformers). By default the sentences of a Doc
             that has them, otherwise the whole Doc. Where spans overlap, the vectors of a token are averaged; a token in

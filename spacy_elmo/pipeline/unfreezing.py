@@ -14,7 +14,7 @@ _LSTM_LAYER = re.compile(r"(?:forward|backward)_layers\.(\d+)\.")
 
 
 class UnfreezingError(ElmoError, ValueError):
-    """What is to be unfrozen is not there, or is frozen for good."""
+    """What is to be unfrozen is not there, or is frozen for good; or it would go backwards."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,14 @@ class GradualUnfreezing:
     every: int = 100
     rate: float = 0.1
     decay: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        for name in ("every", "rate", "decay"):
+            if getattr(self, name) < 0:
+                raise UnfreezingError(
+                    f"spacy-elmo.gradual_unfreezing.v1: {name} is {getattr(self, name)}; it is 0 or more."
+                )
 
     def __call__(self, nlp: Language, info: dict[str, Any]) -> None:
         """Tell the component how far it is.

@@ -81,3 +81,10 @@ def test_what_is_not_trained_raises(tiny_source: str, component: str) -> None:
 def test_it_is_found_by_its_name() -> None:
     config = {"before_update": {"@callbacks": "spacy-elmo.gradual_unfreezing.v1", "every": 7}}
     assert spacy.registry.resolve(config)["before_update"] == GradualUnfreezing(every=7)
+
+
+@pytest.mark.parametrize("name", ["every", "rate", "decay"])
+def test_negative_settings_are_refused(name: str) -> None:
+    """They would train all layers at once, or away from what is right."""
+    with pytest.raises(UnfreezingError, match=f"{name} is -1; it is 0 or more"):
+        GradualUnfreezing(**{name: -1})
