@@ -40,10 +40,8 @@ class GradualUnfreezing:
     def __post_init__(self) -> None:
         """Check the settings."""
         for name in ("every", "rate", "decay"):
-            if getattr(self, name) < 0:
-                raise UnfreezingError(
-                    f"spacy-elmo.gradual_unfreezing.v1: {name} is {getattr(self, name)}; it is 0 or more."
-                )
+            if (value := getattr(self, name)) < 0:
+                raise UnfreezingError(f"spacy-elmo.gradual_unfreezing.v1: {name} is {value}; it is 0 or more.")
 
     def __call__(self, nlp: Language, info: dict[str, Any]) -> None:
         """Tell the component how far it is.
