@@ -63,7 +63,7 @@ def test_surprisal_cloze_and_unexpected(tmp_path: Path) -> None:
     assert explain("surprisal", "It rains.", "--output", page).startswith("0 ")
     assert page.read_text("utf8").count('class="word') == 3
     assert explain("cloze", "It ___.", "--output", page).startswith("0 ")
-    assert "<h1>It ___.</h1>" in page.read_text("utf8")
+    assert '<h1 dir="auto">It ___.</h1>' in page.read_text("utf8")
     assert "Write ___ once" in explain("cloze", "It rains.", "--output", page)
     (tmp_path / "a.txt").write_text("It rains. It snows.\n", "utf8")
     assert explain("unexpected", tmp_path / "a.txt", "-n", "4", "--output", page).startswith("0 ")
@@ -82,7 +82,7 @@ def test_what_cannot_be_shown_is_told_and_nothing_is_written(tmp_path: Path, tin
     (tmp_path / "bad.jsonl").write_text('{"text": "one match"}\n{', "utf8")
     for told, *call in (
         ("'the match' is 2 words to this model: the, match", "senses", "the match", tmp_path / "bad.jsonl"),
-        ("bad.jsonl, line 2: not readable as JSON", "senses", "match", tmp_path / "bad.jsonl"),
+        ("bad.jsonl, line 2: not JSON", "senses", "match", tmp_path / "bad.jsonl"),
         ("nothing: no saved pipeline", "layers", tmp_path / "nothing"),
         ("nothing: no saved pipeline", "importance", tmp_path / "nothing", "A text."),
         ("no words", "surprisal", " "),

@@ -43,7 +43,7 @@ def test_a_server_gives_the_page(senses: Any, monkeypatch: pytest.MonkeyPatch) -
     while not servers:
         thread.join(0.05)
     with urllib.request.urlopen(f"http://127.0.0.1:{servers[0].server_port}") as answer:
-        assert "<h1>“match”</h1>" in answer.read().decode("utf8")
+        assert '<h1 dir="auto">“match”</h1>' in answer.read().decode("utf8")
     servers[0].shutdown()
     thread.join(10)
     assert not thread.is_alive()

@@ -397,7 +397,7 @@ def test_a_full_disk(
 def test_a_disk_that_is_full_from_the_start(tmp_path: Path, texts: dict[str, str], whole: Path) -> None:
     output = tmp_path / "run"
     message = Run(output, texts, file_bytes=500).fail()
-    assert f"{output / 'pretraining.cfg'}: could not be written" in message
+    assert re.search(rf"{re.escape(str(output))}/\S+: could not be written", message)
     Run(output, texts).finish()
     assert_same_run(output, whole)
 
