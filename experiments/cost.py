@@ -124,6 +124,7 @@ def main() -> None:
         for name, config in configs.items():
             turns[name].append(cost_apart(config, test, **how))
             print(f"{name}: {turns[name][-1]}", flush=True)
+            report.keep(report.METRICS / "cost", turns)
     costs = {name: medians(rounds) for name, rounds in turns.items()}
     report.write(report.METRICS / "cost", table(costs, arguments.steps), turns)
 
