@@ -106,7 +106,7 @@ def _described(function: Callable[..., Any], given: dict[str, Any] | None) -> It
     text, _, arguments = inspect.cleandoc(function.__doc__ or "").partition("\nArgs:\n")
     yield _escaped(text)
     arguments = re.split(r"\n(?:Returns|Raises|Yields):", arguments)[0]
-    found = dict(re.findall(r"^    (\w+): (.*(?:\n     .*)*)", arguments, flags=re.MULTILINE))
+    found = _described_names(arguments)
     defaults = given
     if defaults is None:
         defaults = {name: each.default for name, each in inspect.signature(function).parameters.items()}
@@ -153,6 +153,40 @@ def configs() -> Iterator[str]:
         told, _, command = comment.partition("\n\n")
         yield f"## {path.name}\n\n{_escaped(told)}"
         yield f"```text\n{command.strip()}\n```"
+
+
+def pretraining() -> Iterator[str]:
+    """Each section of a config for `pretrain`, with its settings."""
+    from spacy_elmo.bilm.config import BiLMConfig, LexiconConfig
+    from spacy_elmo.pretraining.config import PretrainingConfig
+
+    yield from _sections("", PretrainingConfig)
+    yield from _section("model", BiLMConfig)
+    yield from _section("model.lexicon", LexiconConfig)
+
+
+def _sections(name: str, section: Any) -> Iterator[str]:
+    """A section and those within it; the outermost has settings in these alone."""
+    if name:
+        yield from _section(name, section)
+    for key, field in section.model_fields.items():
+        if hasattr(field.annotation, "model_fields"):
+            yield from _sections(f"{name}.{key}".lstrip("."), field.annotation)
+
+
+def _section(name: str, section: Any) -> Iterator[str]:
+    """What the docstring says of a section, and a table of its `Attributes`."""
+    text, _, attributes = inspect.cleandoc(section.__doc__ or "").partition("\nAttributes:\n")
+    told = _described_names(re.split(r"\n(?:Returns|Raises|Yields):", attributes)[0])
+    defaults = {key: parameter.default for key, parameter in inspect.signature(section).parameters.items()}
+    yield f"## [{name}]\n\n{_escaped(text)}"
+    rows = [f"| `{key}` | {_setting(defaults[key])} | {_cell(said)} |" for key, said in told.items()]
+    yield from _table("setting", rows)
+
+
+def _described_names(text: str) -> dict[str, str]:
+    """The names of a docstring's section with what it says of each."""
+    return dict(re.findall(r"^    (\w+): (.*(?:\n     .*)*)", text, flags=re.MULTILINE))
 
 
 def _table(head: str, rows: list[str]) -> Iterator[str]:

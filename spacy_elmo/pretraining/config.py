@@ -28,9 +28,9 @@ class Paths(Section):
     """The texts.
 
     Attributes:
-        train: A file, a directory, a glob, or a list of these.
-        heldout: The same; null sets some of the training texts aside.
-        corpora: A directory for prepared texts, where other runs find them; null for the output's own.
+        train: The training texts: a file, a directory, a glob, or a list of these.
+        heldout: The texts to measure perplexity on, given as `train` is; null sets some of the training texts aside.
+        corpora: A directory for tokenised texts, in which other runs find them again; null keeps them in the output.
     """
 
     train: Annotated[str | list[str], AfterValidator(_not_empty)]
@@ -53,9 +53,9 @@ class System(Section):
     """Where a run takes place.
 
     Attributes:
-        seed: Of all that is random.
-        device: Such as "cpu" or "cuda:1"; null for a GPU where there is one.
-        workers: Processes that tokenise; null for as many as there are processors.
+        seed: The seed of everything that is random.
+        device: The device to train on, such as "cpu" or "cuda:1"; null for a GPU if there is one.
+        workers: The number of processes that tokenise; null for one on each processor.
     """
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
@@ -67,10 +67,10 @@ class Vocabulary(Section):
     """The words to predict.
 
     Attributes:
-        min_count: Those that occur so many times.
-        max_size: The most frequent ones, so many at most; null for all.
-        path: A file that has all of them, a word a line, in place of these two and of `initialize.keep_vocabulary`;
-            null for none.
+        min_count: A word has to occur at least this many times.
+        max_size: At most this many words, the most frequent ones; null for no limit.
+        path: A file with the words, one on each line, instead of the two settings above and of
+            `initialize.keep_vocabulary`; null for none.
     """
 
     min_count: Positive = 3
@@ -82,10 +82,10 @@ class Initialize(Section):
     """What a run begins with.
 
     Attributes:
-        source: A model to go on from, whatever `load_bilm` loads; null for a new one.
-        keep_vocabulary: Go on predicting the words of its softmax, where it has one, so that perplexities before and
-            after are of the same words. `vocabulary` is then for models without.
-        freeze_char_cnn: Leave its character CNN as it is, or what else makes vectors of words.
+        source: A model to go on from, whatever `load_bilm` loads; null for a new one. The option `--init-from` sets it.
+        keep_vocabulary: Keep the words that the source predicts, if it has a softmax, so that perplexities before and
+            after are of the same words. `vocabulary` then counts only for a source without a softmax.
+        freeze_char_cnn: Do not train what makes vectors of words, such as the character CNN.
     """
 
     source: Any = None
@@ -103,10 +103,13 @@ class OptimizerSettings(Section):
     """Adam (Kingma & Ba 2015).
 
     Attributes:
-        learn_rate: At its highest.
-        warmup_steps: Steps over which the rate rises to it.
-        decay: How the rate falls to zero at the end; "constant" for not at all.
-        decay_share: The last share of the steps after the warm-up, in which it falls.
+        learn_rate: The highest learning rate.
+        beta1: The decay of the running mean of gradients.
+        beta2: The decay of the running mean of their squares.
+        eps: Added to the denominator, so that nothing is divided by zero.
+        warmup_steps: The number of steps in which the rate rises from zero to `learn_rate`.
+        decay: How the rate falls to zero at the end: "linear" or "cosine"; "constant" for not at all.
+        decay_share: The share of the steps after the warm-up in which the rate falls: the last ones.
         grad_clip: The largest norm of a gradient; a longer one is shortened to it.
     """
 
@@ -121,11 +124,11 @@ class OptimizerSettings(Section):
 
 
 class Evaluation(Section):
-    """On the held-out texts.
+    """How often perplexity is measured on the held-out texts.
 
     Attributes:
-        every: Steps between two evaluations.
-        max_words: Of the texts, the first so many; 0 for all.
+        every: The number of steps between two evaluations.
+        max_words: How many words of the held-out texts are read, from their beginning; 0 for all.
     """
 
     every: Positive = 1000
@@ -136,9 +139,9 @@ class Checkpoints(Section):
     """What a run can go on from.
 
     Attributes:
-        every_steps: Steps between two checkpoints; 0 for never.
-        every_minutes: Minutes between two checkpoints, where these have passed first; 0 for never.
-        keep: How many, the newest.
+        every_steps: A checkpoint after this many steps; 0 for never.
+        every_minutes: A checkpoint after this many minutes, if they pass first; 0 for never.
+        keep: How many of the newest checkpoints stay on disk.
     """
 
     every_steps: NotNegative = 0
@@ -150,19 +153,20 @@ class Training(Section):
     """How a model is trained.
 
     Attributes:
-        batch_size: Sequences read side by side, on each rank.
-        unroll: Tokens of each in one step.
-        carry_state: Whether a sentence begins with the state that the one before it left, within a passage.
-        max_epochs: Where to stop; 0 for no limit.
-        max_steps: Where to stop, if this comes first; 0 for no limit.
-        negatives: Words that the softmax is sampled with; all are used where the vocabulary has fewer than twice as
-            many.
-        dropout: Of the inputs of the LSTM layers and of the output.
-        precision: Of matrix products, "float32" or "bfloat16", or "auto" for bfloat16 where the device that trains has
-            units for it; weights stay float32.
-        patience: Evaluations without a better perplexity after which to stop; 0 for never.
-        log_every: Steps between two lines of the log.
-        logger: One of spaCy's loggers beside the log, see `@loggers`.
+        batch_size: How many sequences are read side by side, in each process.
+        unroll: How many tokens of each sequence are read in one step.
+        carry_state: Whether a sentence begins with the LSTM's state after the sentence before it in the same passage;
+            false and each begins from a fresh state.
+        max_epochs: Stop after reading the texts this many times; 0 for no limit.
+        max_steps: Stop after this many steps, if they are reached first; 0 for no limit.
+        negatives: How many other words the sampled softmax compares a word with; if the vocabulary has fewer than twice
+            as many words, all of them are used.
+        dropout: The share of the LSTM layers' inputs, and of the output, that is set to 0.
+        precision: That of matrix products, "float32" or "bfloat16"; "auto" for bfloat16 if the device that trains has
+            units for it. Weights stay float32.
+        patience: Stop after this many evaluations without a better perplexity; 0 for never.
+        log_every: The number of steps between two lines of the log.
+        logger: One of spaCy's loggers in addition to the log, by its name in `@loggers`; null for none.
     """
 
     batch_size: Positive = 128
@@ -188,11 +192,11 @@ class Training(Section):
 
 
 class About(Section):
-    """What is told of the model, and changes nothing in it.
+    """Facts that are kept with the model; `info` and `package` use them.
 
     Attributes:
-        licence: Under which it may be used, such as "MIT".
-        author: Who made it.
+        licence: The licence of the weights, such as "MIT".
+        author: Who made the model.
     """
 
     licence: str | None = None
