@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import spacy
 
+from .cli import helpers
 from .conftest import REPOSITORY
 from .experiments.helpers import convert_demo
 
@@ -17,11 +18,9 @@ TEXT = "Ngozi Adeyemi left Tallinn Rovers for a club in Marseille."
 
 def spacy_command(*words: str | Path) -> str:
     """Run a spaCy command in a process of its own and give its output; fails the test where the command fails."""
-    command = [sys.executable, "-m", "spacy", *map(str, words)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, env=environment, timeout=600)
-    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    return done.stdout
+    done = helpers.spacy(*words, directory=REPOSITORY)
+    assert done.code == 0, f"{words}\n{done.output[-3000:]}\n{done.errors[-3000:]}"
+    return done.output
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,9 @@ def compared(folder: Path, name: str, *words: str) -> dict[str, Any]:
     return dict(result)
 
 
-def test_trains_and_makes_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_trains_and_makes_a_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "configs").symlink_to(REPOSITORY / "configs")
     for part in ("train", "dev", "test"):
         convert_demo(part, tmp_path / "corpus" / f"{part}.spacy", "--share", "0.2")
@@ -31,11 +33,13 @@ def test_trains_and_makes_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[
     result = compared(tmp_path, "small", *words)
     assert (result["system"], result["share"], result["seed"]) == ("elmo", 0.5, 0)
     assert f"**{result['score']:.1f}**" in (tmp_path / "metrics" / "small.md").read_text("utf8")
-    # Nothing is trained again while nothing has changed, but everything that depends on a change is.
+    # Nothing is trained again while nothing has changed, but everything that depends on a change would be.
     capsys.readouterr()
+    monkeypatch.setattr(compare, "spacy_command", None)
     assert compared(tmp_path, "small", *words) == result
     assert "found before from the same inputs" in capsys.readouterr().out
-    assert compared(tmp_path, "small", *words, "--set", "training.dropout=0.2")["inputs"] != result["inputs"]
+    with pytest.raises(TypeError):
+        compared(tmp_path, "small", *words, "--set", "training.dropout=0.2")
 
 
 def test_sees_that_a_model_changed(tmp_path: Path, tiny_bilm: BiLM) -> None:
@@ -67,7 +71,9 @@ def test_stops_with_the_log_of_what_failed(multilingual: Path, tmp_path: Path) -
         compared(tmp_path, "small", *words)
 
 
-def test_trains_on_a_model_in_the_format_of_elmoformanylangs(multilingual: Path) -> None:
+def test_trains_on_a_model_in_the_format_of_elmoformanylangs(
+    multilingual: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (multilingual / "configs").symlink_to(REPOSITORY / "configs")
     words = ["--system", "elmo=configs/ner.cfg", "--set", "nlp.lang=da"]
     words += ["--set", "elmo:components.elmo.model.source=model"]
@@ -84,7 +90,9 @@ def test_trains_on_a_model_in_the_format_of_elmoformanylangs(multilingual: Path)
     assert dev > 50
     assert dev > test
     run(random_manylangs, multilingual / "corpus" / "train.spacy", multilingual / "model", "--seed", "1")
-    assert compared(multilingual, "multilingual", *words)["inputs"] != result["inputs"]
+    monkeypatch.setattr(compare, "spacy_command", None)
+    with pytest.raises(TypeError):
+        compared(multilingual, "multilingual", *words)
     (multilingual / "model").rename(multilingual / "elsewhere")
     nlp = spacy.load(pipeline)
     assert nlp.lang == "da"
