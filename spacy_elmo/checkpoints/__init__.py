@@ -3,6 +3,7 @@
 import torch
 
 from ..bilm import BiLM
+from ..bilm.device import usable
 from .convert import Conversion, convert
 from .describe import describe
 from .download import download_model
@@ -47,13 +48,12 @@ def load_bilm(source: Source, device: torch.device | str | None = None, precisio
     Raises:
         CheckpointError: The source names nothing, or files are missing, damaged, or contradict each other. The message
             names the file and what is wrong with it.
+        ArgumentError: There is no such device, or no such precision.
     """
     return load_located(locate(source), device, precision)
 
 
 def load_located(location: Location, device: torch.device | str | None = None, precision: str = "float32") -> BiLM:
     """Load a model that was located before; see `load_bilm`."""
-    bilm = location.read().bilm(precision)
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return bilm.to(device)
+    place = usable(device)
+    return location.read().bilm(precision).to(place)

@@ -13,6 +13,7 @@ import torch
 from tqdm import tqdm
 
 from ..about import __version__
+from ..bilm.device import usable
 from ..checkpoints import load_bilm
 from ..corpus.standard_input import with_standard_input
 from ..disk import digest
@@ -81,8 +82,8 @@ def embed(
         What has been done, also where some documents failed.
 
     Raises:
-        EmbeddingError: Inputs are missing, settings contradict each other, there is no such device, or the output is
-            another job's.
+        EmbeddingError: Inputs are missing, settings contradict each other, or the output is another job's.
+        ArgumentError: There is no such device.
         CheckpointError: There is no such model, or it does not say how texts become tokens, and `settings` do not.
         DiskError: The disk does not take it, or another process writes the same output.
     """
@@ -115,8 +116,7 @@ class _Job:
     ) -> None:
         if engine == "ray":  # a cluster's GPUs need not be where the job is begun
             device = device or "cpu"
-        elif device is not None:
-            _check_device(device)
+            usable(device, here=False)
         bilm = load_bilm(model, "cpu" if engine == "ray" else device, settings.precision)
         settings.check_model(bilm.config.n_layers + 1)
         self.bilm = bilm
@@ -170,13 +170,6 @@ class _Job:
                     progress.skip(part)
                 else:
                     yield part
-
-
-def _check_device(device: str) -> None:
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # torch raises either
-        raise EmbeddingError(f"device is {device!r}, which cannot be used here: {error}") from None
 
 
 def _nlp(files: list[InputFile], model: "Source", settings: Settings) -> dict[str, Any] | None:

@@ -13,6 +13,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from ..bilm.device import usable
+from ..errors import ArgumentError
 from .errors import ConfigError
 
 
@@ -97,9 +99,12 @@ def joined_ranks(device: str | None) -> Iterator[Ranks]:
     """
     size = int(os.environ.get("WORLD_SIZE", 1))
     local_rank = int(os.environ.get("LOCAL_RANK", 0))
-    if device is None:
-        device = f"cuda:{local_rank % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu"
-    place = _existing(device)
+    if device is None and torch.cuda.is_available():
+        device = f"cuda:{local_rank % torch.cuda.device_count()}"
+    try:
+        place = usable(device)
+    except ArgumentError as error:
+        raise ConfigError(f"system.{error}") from None
     if place.type == "cuda":
         torch.cuda.set_device(place)
     if size == 1:
@@ -118,15 +123,6 @@ def joined_ranks(device: str | None) -> Iterator[Ranks]:
         # waits for the thread and holds the interpreter, would be a deadlock. During a sleep the thread gets on.
         time.sleep(0.05)
         dist.destroy_process_group()
-
-
-def _existing(device: str) -> torch.device:
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"system.device is {device!r}, which cannot be used here: {reason}") from None
-    return torch.device(device)
 
 
 def _new_prefix(store: dist.Store, rank: int, size: int) -> str:

@@ -58,6 +58,7 @@ def test_what_cannot_be_done(tmp_path: Path, tiny_source: str) -> None:
         ([text, tmp_path / "out", "--nlp", twice], "twice.cfg: no config with a section [nlp]"),
         ([text, tmp_path / "out", "--workers", "0"], "workers is 0"),
         ([text, tmp_path / "out", "--device", "nosuch"], "device is 'nosuch', which cannot be used here"),
+        ([text, tmp_path / "out", "--engine", "ray", "--device", "nosuch"], "device is 'nosuch', which cannot be"),
     ]:
         assert_fails(elmo("embed", *arguments, "-m", tiny_source), words)
     assert not (tmp_path / "out").exists()
