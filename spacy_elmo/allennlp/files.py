@@ -20,7 +20,7 @@ def load(options_file: Source | None, weight_file: str | PathLike[str] | None, d
 
     Raises:
         CheckpointError: The files are not those of a model, or the model that is meant is not on this machine yet.
-        ValueError: The arguments mean none.
+        ArgumentError: The arguments mean none.
     """
     if options_file is None:
         raise ArgumentError(

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, fields
 from math import inf
 from typing import Any
 
+from ..errors import ArgumentError
+
 ACTIVATIONS = ("relu", "tanh")
 # A word has at least two marks and a character.
 _LEAST = {"char_dim": 1, "projection_dim": 1, "cell_dim": 1, "n_layers": 1, "n_highway": 0, "max_characters": 3}
@@ -20,7 +22,7 @@ class LexiconConfig:
         n_characters: Character vectors; 0 for a model that knows no characters.
 
     Raises:
-        ValueError: If a value makes no model.
+        ArgumentError: If a value makes no model.
     """
 
     n_words: int
@@ -31,24 +33,26 @@ class LexiconConfig:
         for field in fields(self):
             value = getattr(self, field.name)
             if not _is_integer(value) or value < 0:
-                raise ValueError(f"biLM config: 'lexicon.{field.name}' is {value!r}, but must be an integer from 0 on.")
+                raise ArgumentError(
+                    f"biLM config: 'lexicon.{field.name}' is {value!r}, but must be an integer from 0 on."
+                )
         if (self.n_words == 0) is not (self.word_dim == 0):
-            raise ValueError(
+            raise ArgumentError(
                 f"biLM config: 'lexicon.n_words' is {self.n_words} and 'lexicon.word_dim' is {self.word_dim}, but "
                 f"either both are 0 or none."
             )
         if not self.n_words and not self.n_characters:
-            raise ValueError("biLM config: 'lexicon' has neither words nor characters.")
+            raise ArgumentError("biLM config: 'lexicon' has neither words nor characters.")
 
     @classmethod
     def from_dict(cls, values: Any) -> "LexiconConfig":
         """The lexicon's size from a dict as `BiLMConfig.to_dict` holds it.
 
         Raises:
-            ValueError: If that is no dict, or keys are unknown or missing.
+            ArgumentError: If that is no dict, or keys are unknown or missing.
         """
         if not isinstance(values, Mapping):
-            raise ValueError(f"biLM config: 'lexicon' is {values!r}, but must be null or a dict.")
+            raise ArgumentError(f"biLM config: 'lexicon' is {values!r}, but must be null or a dict.")
         _check_keys(cls, values, optional=set())
         return cls(**values)
 
@@ -73,7 +77,7 @@ class BiLMConfig:
             and no characters, `filters`, `char_dim`, `n_highway` and `activation` play no part.
 
     Raises:
-        ValueError: If a value makes no model.
+        ArgumentError: If a value makes no model.
     """
 
     filters: tuple[tuple[int, int], ...] = (
@@ -120,7 +124,7 @@ class BiLMConfig:
 
     def _require(self, name: str, holds: bool, wanted: str) -> None:
         if not holds:
-            raise ValueError(f"biLM config: '{name}' is {getattr(self, name)!r}, but must be {wanted}.")
+            raise ArgumentError(f"biLM config: '{name}' is {getattr(self, name)!r}, but must be {wanted}.")
 
     @property
     def n_filters(self) -> int:
@@ -151,7 +155,7 @@ class BiLMConfig:
         """The config from a dict as `to_dict` gives it: complete, or wrong.
 
         Raises:
-            ValueError: If keys are unknown or missing, which it names, or a value makes no model.
+            ArgumentError: If keys are unknown or missing, which it names, or a value makes no model.
         """
         _check_keys(cls, values, optional={"lexicon"})
         if values.get("lexicon") is not None:
@@ -167,6 +171,6 @@ def _is_integer(value: Any) -> bool:
 def _check_keys(config: type[LexiconConfig] | type[BiLMConfig], values: Mapping[str, Any], optional: Set[str]) -> None:
     known = {field.name for field in fields(config)}
     if unknown := sorted(set(values) - known):
-        raise ValueError(f"biLM config: unknown keys {unknown}; the known ones are {sorted(known)}.")
+        raise ArgumentError(f"biLM config: unknown keys {unknown}; the known ones are {sorted(known)}.")
     if missing := sorted(known - optional - set(values)):
-        raise ValueError(f"biLM config: missing keys {missing}.")
+        raise ArgumentError(f"biLM config: missing keys {missing}.")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import ArgumentError
 from .config import LexiconConfig
 
 BOUNDARIES = ("<bos>", "<eos>")
@@ -32,7 +33,7 @@ class Lexicon:
         characters: The number of each character; None where the model knows none.
 
     Raises:
-        ValueError: If one of the marks is missing.
+        ArgumentError: If one of the marks is missing.
     """
 
     words: Mapping[str, int] | None
@@ -42,7 +43,7 @@ class Lexicon:
         for name, marks in _MARKS.items():
             entries = getattr(self, name)
             if entries is not None and (missing := sorted(set(marks) - set(entries))):
-                raise ValueError(f"The lexicon of {name} has no {', '.join(missing)}.")
+                raise ArgumentError(f"The lexicon of {name} has no {', '.join(missing)}.")
 
     def __deepcopy__(self, memo: Any) -> "Lexicon":
         """It never changes, so copies of a model share it."""
@@ -52,15 +53,15 @@ class Lexicon:
         """Check that this is the lexicon of a model of some size.
 
         Raises:
-            ValueError: If it is not.
+            ArgumentError: If it is not.
         """
         for name, rows in (("words", config.n_words), ("characters", config.n_characters)):
             entries = getattr(self, name)
             if (entries is None) is not (rows == 0):
-                raise ValueError(f"The config says {rows} {name}, and the lexicon has {len(entries or ())}.")
+                raise ArgumentError(f"The config says {rows} {name}, and the lexicon has {len(entries or ())}.")
             for entry, number in (entries or {}).items():
                 if not 0 <= number < rows:
-                    raise ValueError(f"The number of {entry!r} is {number}, but there are {rows} {name}, from 0 on.")
+                    raise ArgumentError(f"The number of {entry!r} is {number}, but there are {rows} {name}, from 0 on.")
 
     def word_ids(self, words: Sequence[str], max_characters: int) -> Ids:
         """Numbers of words cut to `max_characters - 2` characters, (n_words, n).

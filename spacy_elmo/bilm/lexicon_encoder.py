@@ -21,7 +21,7 @@ class LexiconEncoder(nn.Module):
     """(n_words, n) int64, as of `word_ids`, -> (n_words, projection_dim).
 
     Raises:
-        ValueError: If the lexicon is not one of this config.
+        ArgumentError: If the lexicon is not one of this config.
     """
 
     def __init__(self, config: BiLMConfig, shape: LexiconConfig, lexicon: Lexicon) -> None:

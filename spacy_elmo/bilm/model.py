@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from ..errors import ArgumentError
 from .char_cnn import CharCNN
 from .characters import BOUNDARY_WORDS
 from .config import BiLMConfig
@@ -36,22 +37,22 @@ class BiLM(nn.Module):
         lexicon: Of a model that has one: where the config's `lexicon` is not None.
 
     Raises:
-        ValueError: If there is no such precision, or the lexicon is not one of the config.
+        ArgumentError: If there is no such precision, or the lexicon is not one of the config.
     """
 
     def __init__(self, config: BiLMConfig, precision: str = "float32", lexicon: Lexicon | None = None) -> None:
         super().__init__()
         if precision not in PRECISIONS:
-            raise ValueError(f"biLM precision {precision!r} is not one of {', '.join(PRECISIONS)}.")
+            raise ArgumentError(f"biLM precision {precision!r} is not one of {', '.join(PRECISIONS)}.")
         self.config = config
         self.precision = precision
         self._weights = WeightsTracker()
         if config.lexicon is None and lexicon is not None:
-            raise ValueError("A lexicon was given, but the biLM's config is one of a model that has no lexicon.")
+            raise ArgumentError("A lexicon was given, but the biLM's config is one of a model that has no lexicon.")
         if config.lexicon is None:
             self.char_cnn = CharCNN(config)
         elif lexicon is None:
-            raise ValueError("The biLM's config is one of a model with a lexicon, but none was given.")
+            raise ArgumentError("The biLM's config is one of a model with a lexicon, but none was given.")
         else:
             self.lexicon_encoder = LexiconEncoder(config, config.lexicon, lexicon)
         self.forward_layers = nn.ModuleList(self._new_lstm() for _ in range(config.n_layers))
@@ -189,10 +190,12 @@ class BiLM(nn.Module):
 
         Raises:
             TypeError: If `sentences` are not tokenised sentences.
-            ValueError: If the layers are not some of this biLM's, in ascending order.
+            ArgumentError: If the layers are not some of this biLM's, in ascending order.
         """
         if not layers or sorted(set(layers) & set(range(self.config.n_layers + 1))) != list(layers):
-            raise ValueError(f"The layers {list(layers)} are not some of 0 to {self.config.n_layers}, in this order.")
+            raise ArgumentError(
+                f"The layers {list(layers)} are not some of 0 to {self.config.n_layers}, in this order."
+            )
         sums = self.engine.embed(as_words(sentences), layers)
         for array in sums:
             array /= len(layers)
@@ -214,13 +217,13 @@ class BiLM(nn.Module):
 
         Raises:
             TypeError: If `sentences` are not tokenised sentences.
-            ValueError: If the numbers of sequences differ.
+            ArgumentError: If the numbers of sequences differ.
         """
         sentences = as_words(sentences)
         if state is None:
             state = BiLMState.zeros(self.config, len(sentences), self.device)
         if state.n_sequences != len(sentences):
-            raise ValueError(
+            raise ArgumentError(
                 f"The state is one of {state.n_sequences} sequences, but there are {len(sentences)} sentences."
             )
         return self.engine.embed_stateful(sentences, state)

@@ -6,6 +6,7 @@ import pytest
 
 from spacy_elmo import BiLMConfig
 from spacy_elmo.bilm.config import LexiconConfig
+from spacy_elmo.errors import ArgumentError
 
 VALUES = BiLMConfig().to_dict()
 
@@ -44,7 +45,7 @@ def with_value(key: str, value: Any) -> dict[str, Any]:
     ],
 )
 def test_a_value_that_makes_no_model_is_named(key: str, value: Any) -> None:
-    with pytest.raises(ValueError, match=rf"'{key}' is .+, but must be"):
+    with pytest.raises(ArgumentError, match=rf"'{key}' is .+, but must be"):
         BiLMConfig.from_dict(with_value(key, value))
 
 
@@ -70,7 +71,7 @@ def test_a_value_that_makes_no_model_is_named(key: str, value: Any) -> None:
     ],
 )
 def test_a_value_of_another_type_is_named(key: str, value: Any) -> None:
-    with pytest.raises((TypeError, ValueError), match=f"'{key}'"):
+    with pytest.raises((TypeError, ArgumentError), match=f"'{key}'"):
         BiLMConfig.from_dict(with_value(key, value))
 
 
@@ -95,10 +96,10 @@ def test_the_smallest_allowed_values_are_kept(key: str, value: Any) -> None:
 
 
 def test_unknown_and_missing_keys_are_listed() -> None:
-    with pytest.raises(ValueError, match=r"unknown keys \['depth', 'n_layer'\].*'n_layers'"):
+    with pytest.raises(ArgumentError, match=r"unknown keys \['depth', 'n_layer'\].*'n_layers'"):
         BiLMConfig.from_dict({**VALUES, "n_layer": 2, "depth": 1})
     incomplete = {key: value for key, value in VALUES.items() if key not in ("filters", "cell_clip")}
-    with pytest.raises(ValueError, match=r"missing keys \['cell_clip', 'filters'\]"):
+    with pytest.raises(ArgumentError, match=r"missing keys \['cell_clip', 'filters'\]"):
         BiLMConfig.from_dict(incomplete)
 
 
@@ -158,18 +159,18 @@ def test_a_lexicon_to_json_and_back(changes: dict[str, int], feature_dim: int) -
     ],
 )
 def test_a_lexicon_that_makes_no_model_is_named(changes: dict[str, Any], named: str) -> None:
-    with pytest.raises(ValueError, match=named):
+    with pytest.raises(ArgumentError, match=named):
         BiLMConfig.from_dict(with_value("lexicon", {**LEXICON, **changes}))
 
 
 @pytest.mark.parametrize("value", [7, [], "words", True])
 def test_a_lexicon_of_another_type_is_named(value: Any) -> None:
-    with pytest.raises(ValueError, match=r"'lexicon' is .+, but must be"):
+    with pytest.raises(ArgumentError, match=r"'lexicon' is .+, but must be"):
         BiLMConfig.from_dict(with_value("lexicon", value))
-    with pytest.raises(ValueError, match=r"'lexicon' is .+, but must be"):
+    with pytest.raises(ArgumentError, match=r"'lexicon' is .+, but must be"):
         BiLMConfig(lexicon=value)
 
 
 def test_a_lexicon_with_missing_keys() -> None:
-    with pytest.raises(ValueError, match=r"missing keys \['n_characters', 'word_dim'\]"):
+    with pytest.raises(ArgumentError, match=r"missing keys \['n_characters', 'word_dim'\]"):
         BiLMConfig.from_dict(with_value("lexicon", {"n_words": 7}))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from spacy_elmo.bilm.config import LexiconConfig
 from spacy_elmo.bilm.lexicon import Lexicon
+from spacy_elmo.errors import ArgumentError
 from tests.reference.numpy_manylangs import MARKS
 
 BOS, EOS, OOV, PAD, BOW, EOW = range(len(MARKS))
@@ -69,23 +70,23 @@ def test_any_text(words: list[str], max_characters: int) -> None:
 @pytest.mark.parametrize("mark", MARKS)
 def test_a_missing_mark_is_named(mark: str) -> None:
     left = {entry: number for entry, number in CHARACTERS.items() if entry != mark}
-    with pytest.raises(ValueError, match=f"lexicon of characters has no {mark}"):
+    with pytest.raises(ArgumentError, match=f"lexicon of characters has no {mark}"):
         Lexicon(WORDS, left)
     if mark in ("<oov>", "<pad>"):
-        with pytest.raises(ValueError, match=f"lexicon of words has no {mark}"):
+        with pytest.raises(ArgumentError, match=f"lexicon of words has no {mark}"):
             Lexicon(left, CHARACTERS)
 
 
 def test_what_does_not_go_with_the_config_is_named() -> None:
     BOTH.check(LexiconConfig(6, 2, 10))
     BOTH.check(LexiconConfig(60, 2, 100))
-    with pytest.raises(ValueError, match="number of 'abab' is 5, but there are 5 words"):
+    with pytest.raises(ArgumentError, match="number of 'abab' is 5, but there are 5 words"):
         BOTH.check(LexiconConfig(5, 2, 10))
-    with pytest.raises(ValueError, match="number of 'a' is -1, but there are 6 words"):
+    with pytest.raises(ArgumentError, match="number of 'a' is -1, but there are 6 words"):
         Lexicon({**WORDS, "a": -1}, CHARACTERS).check(LexiconConfig(6, 2, 10))
-    with pytest.raises(ValueError, match="says 0 characters, and the lexicon has 10"):
+    with pytest.raises(ArgumentError, match="says 0 characters, and the lexicon has 10"):
         BOTH.check(LexiconConfig(6, 2, 0))
-    with pytest.raises(ValueError, match="says 6 words, and the lexicon has 0"):
+    with pytest.raises(ArgumentError, match="says 6 words, and the lexicon has 0"):
         Lexicon(None, CHARACTERS).check(LexiconConfig(6, 2, 10))
 
 

@@ -16,6 +16,7 @@ from spacy_elmo.bilm.config import LexiconConfig
 from spacy_elmo.bilm.inference import engine
 from spacy_elmo.bilm.lexicon import Lexicon
 from spacy_elmo.bilm.lexicon_encoder import LexiconEncoder
+from spacy_elmo.errors import ArgumentError
 from tests.manylangs import CHARACTERS, SENTENCES, WORDS, ManyLangs, random_model
 from tests.reference.numpy_manylangs import MARKS
 
@@ -144,9 +145,9 @@ def test_bfloat16_is_near(model: ManyLangs, bilm: BiLM) -> None:
 def test_a_lexicon_and_a_config_of_one_belong_together() -> None:
     marks = {mark: number for number, mark in enumerate(MARKS)}
     lexicon = Lexicon(marks, marks)
-    with pytest.raises(ValueError, match="none was given"):
+    with pytest.raises(ArgumentError, match="none was given"):
         BiLM(BiLMConfig(lexicon=LexiconConfig(6, 2, 6)))
-    with pytest.raises(ValueError, match="there are 5 words"):
+    with pytest.raises(ArgumentError, match="there are 5 words"):
         BiLM(BiLMConfig(lexicon=LexiconConfig(5, 2, 6)), lexicon=lexicon)
-    with pytest.raises(ValueError, match="has no lexicon"):
+    with pytest.raises(ArgumentError, match="has no lexicon"):
         BiLM(BiLMConfig(), lexicon=lexicon)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from spacy_elmo import BiLM, BiLMState, load_bilm
 from spacy_elmo.bilm import characters
 from spacy_elmo.bilm.words import WordTypes
+from spacy_elmo.errors import ArgumentError
 from tests.checkpoints.test_allennlp import write_pair
 from tests.conftest import TINY, random_bilm
 from tests.reference.numpy_elmo import NumpyELMo, random_options, random_weights
@@ -131,7 +132,7 @@ def test_the_state_changes_the_vectors_of_the_lstms_alone(tiny_bilm: BiLM) -> No
 @pytest.mark.parametrize("n_sequences", [0, 1, 3])
 def test_a_state_of_another_number_of_sequences_is_refused(tiny_bilm: BiLM, n_sequences: int) -> None:
     state = BiLMState.zeros(TINY, n_sequences)
-    with pytest.raises(ValueError, match=rf"{n_sequences} sequences, but there are 2 sentences"):
+    with pytest.raises(ArgumentError, match=rf"{n_sequences} sequences, but there are 2 sentences"):
         tiny_bilm.embed_stateful([["a"], ["b"]], state)
 
 
@@ -306,5 +307,5 @@ def test_parameters_stay_float32_in_bfloat16(tiny_bilm: BiLM) -> None:
 
 
 def test_an_unknown_precision_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"'float16' is not one of float32, bfloat16"):
+    with pytest.raises(ArgumentError, match=r"'float16' is not one of float32, bfloat16"):
         BiLM(TINY, precision="float16")
