@@ -15,7 +15,7 @@ import numpy as np
 from spacy.tokens import Doc, Span
 
 from .errors import ElmoError
-from .language.sampler import LogUniformSampler
+from .language.sampler import log_uniform
 from .layers import slot
 from .layers.types import Array
 
@@ -82,7 +82,7 @@ class WordFrequencies:
     def of_vocabulary(cls, vocabulary: Sequence[str]) -> "WordFrequencies":
         """As a language model takes them to be, whose words stand by descending frequency: by Zipf's law."""
         shares: Counter[str] = Counter()
-        for word, share in zip(vocabulary, LogUniformSampler(len(vocabulary), 1).probabilities.tolist(), strict=True):
+        for word, share in zip(vocabulary, log_uniform(len(vocabulary)).tolist(), strict=True):
             shares[word.lower()] += share
         return cls(shares)
 

@@ -23,6 +23,11 @@ IntArray = npt.NDArray[np.int64]
 TypeArray = npt.NDArray[np.int32]
 
 
+def class_numbers(vocabulary: Sequence[str]) -> dict[str, int]:
+    """The numbers of the words that a language model predicts; a word that looks like one of the MARKS is none."""
+    return {word: i for i, word in enumerate(vocabulary) if i >= len(MARKS)}
+
+
 class Passages:
     """Passages of text: documents, or runs of whole sentences of long ones.
 
@@ -180,7 +185,7 @@ class Corpus:
         Returns:
             The word's index in the vocabulary; that of <UNK> where it has none. Shape (n_types,), int64.
         """
-        numbers = {word: i for i, word in enumerate(vocabulary) if i >= len(MARKS)}
+        numbers = class_numbers(vocabulary)
         words = self.words.first(len(self.words))[len(MARKS) :]
         return np.array([*range(len(MARKS)), *(numbers.get(word, UNKNOWN) for word in words)], dtype=np.int64)
 

@@ -11,7 +11,7 @@ from ..bilm import BiLMState
 from ..bilm.inference import batches
 from ..bilm.words import BOUNDARIES, WordTypes
 from ..language import LanguageModel
-from ..language.sampler import LogUniformSampler
+from ..language.sampler import log_uniform
 
 # Places whose probabilities of all words are there at a time.
 MAX_PLACES = 128
@@ -42,7 +42,7 @@ class Places:
 def predict_places(model: LanguageModel, sentences: Sequence[Sequence[str]]) -> Iterator[Places]:
     """All places of sentences, each sentence read alone, those of about one length together."""
     weight, bias = model.softmax.weight, model.softmax.bias
-    prior = torch.from_numpy(np.log(LogUniformSampler(len(bias), 1).probabilities)).to(weight)
+    prior = torch.from_numpy(np.log(log_uniform(len(bias)))).to(weight)
 
     def expect(hidden: Tensor) -> Tensor:
         return torch.log_softmax(torch.nn.functional.linear(hidden, weight, bias), dim=1)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..corpus.corpus import MARKS, UNKNOWN
+from ..corpus.corpus import MARKS, UNKNOWN, class_numbers
 from ..language import LanguageModel
 from .errors import ExplainError
 from .occurrences import Occurrence
@@ -127,7 +127,7 @@ def measure_surprisal(model: LanguageModel, sentences: Sequence[Sequence[str]], 
     """
     if not any(sentences):
         raise ExplainError("There are no words in these texts.")
-    numbers = _numbers(model)
+    numbers = class_numbers(model.vocabulary)
     parts: list[list[tuple[Values, list[Cloze]]]] = [[] for _ in sentences]
     for places in predict_places(model, sentences):
         distributions = places.forward, places.backward, places.both
@@ -186,10 +186,6 @@ def _unexpected(model: LanguageModel, sentences: Sequence[Sequence[str]]) -> Ite
         bits = surprisal.both + np.where(surprisal.known, 0, math.log2(len(model.vocabulary)))
         for i, cloze in enumerate(surprisal.clozes):
             yield Unexpected(Occurrence(surprisal.words, i), float(bits[i]), cloze.both)
-
-
-def _numbers(model: LanguageModel) -> dict[str, int]:
-    return {word: i for i, word in enumerate(model.vocabulary) if i >= len(MARKS)}
 
 
 def _likely(model: LanguageModel, log_probabilities: Tensor, n: int) -> list[Likely]:

@@ -13,7 +13,8 @@ from ..bilm import BiLMState
 from ..bilm.inference import batches
 from ..bilm.sentences import Sentences, as_words
 from ..bilm.words import WordTypes
-from ..corpus.corpus import MARKS, UNKNOWN
+from ..corpus.corpus import UNKNOWN, class_numbers
+from ..errors import ArgumentError
 from .model import LanguageModel
 
 
@@ -66,22 +67,22 @@ class Perplexity:
 
     @classmethod
     def of(cls, scores: Sequence[SentenceScore]) -> "Perplexity":
-        """Of all sentences together. Raises ValueError where there is nothing to predict."""
-        sums = np.sum([totals(score) for score in scores], axis=0) if scores else np.zeros(4)
-        return cls.from_totals(sums.tolist())
+        """Of all sentences together. Raises ArgumentError where there is nothing to predict."""
+        return cls.from_totals(totals(scores))
 
     @classmethod
     def from_totals(cls, sums: Sequence[float]) -> "Perplexity":
-        """From the sums of `totals`."""
+        """From `totals`, or sums of them."""
         forward, backward, n_predictions, n_unknown = sums
         if not n_predictions:
-            raise ValueError("There is no perplexity of no text.")
+            raise ArgumentError("There is no perplexity of no text.")
         return cls(_exp(-forward / n_predictions), _exp(-backward / n_predictions), int(n_predictions), int(n_unknown))
 
 
-def totals(score: SentenceScore) -> tuple[float, float, int, int]:
-    """Summed log-probabilities forward and backward, predictions, unknown words: what adds up over sentences."""
-    return float(score.forward.sum()), float(score.backward.sum()), len(score.forward), score.n_unknown
+def totals(scores: Sequence[SentenceScore]) -> list[float]:
+    """Of sentences the summed log-probabilities forward and backward, predictions, and unknown words."""
+    each = [(float(one.forward.sum()), float(one.backward.sum()), len(one.forward), one.n_unknown) for one in scores]
+    return np.sum(each or np.zeros((0, 4)), axis=0).tolist()
 
 
 def score(model: LanguageModel, sentences: Sentences) -> list[SentenceScore]:
@@ -95,8 +96,7 @@ def score(model: LanguageModel, sentences: Sentences) -> list[SentenceScore]:
         TypeError: A text stands in the place of a list of words, or something that is no string in that of a word.
     """
     words = as_words(sentences)
-    # The marks are no words: a word that looks like one has a number of its own, or is unknown.
-    numbers = {word: i for i, word in enumerate(model.vocabulary) if i >= len(MARKS)}
+    numbers = class_numbers(model.vocabulary)
     ends = np.cumsum([0, *(len(sentence) + 1 for sentence in words)])
     # One array for all sentences: thousands of small ones, between arrays of all words' scores, left memory in pieces.
     forward, backward = found = np.empty((2, ends[-1]), dtype=np.float32)

@@ -20,12 +20,21 @@ class Negatives:
     expected_counts: npt.NDArray[np.float32]
 
 
-class LogUniformSampler:
-    """Draws distinct classes by a distribution close to Zipf's law, when they stand by descending frequency.
+def log_uniform(n_classes: int) -> npt.NDArray[np.float64]:
+    """The probabilities of classes that stand by descending frequency, (n_classes,): close to Zipf's law.
 
-    Class k has the probability log((k + 2) / (k + 1)) / log(n_classes + 1); it draws until there are `n_negatives`
-    distinct ones. The distribution and the expected counts are those of TensorFlow's
-    `log_uniform_candidate_sampler(unique=True)`, which bilm-tf was trained with.
+    Class k has log((k + 2) / (k + 1)) / log(n_classes + 1).
+    """
+    ranks = np.arange(n_classes)
+    probabilities: npt.NDArray[np.float64] = np.log((ranks + 2) / (ranks + 1)) / np.log(n_classes + 1)
+    return probabilities
+
+
+class LogUniformSampler:
+    """Draws classes by the `log_uniform` distribution until there are `n_negatives` distinct ones.
+
+    The distribution and the expected counts are those of TensorFlow's `log_uniform_candidate_sampler(unique=True)`,
+    which bilm-tf was trained with.
     """
 
     def __init__(self, n_classes: int, n_negatives: int) -> None:
@@ -33,8 +42,7 @@ class LogUniformSampler:
             raise ValueError(f"Cannot draw {n_negatives} distinct negatives from {n_classes} classes.")
         self.n_classes = n_classes
         self.n_negatives = n_negatives
-        ranks = np.arange(n_classes)
-        self.probabilities = np.log((ranks + 2) / (ranks + 1)) / np.log(n_classes + 1)
+        self.probabilities = log_uniform(n_classes)
 
     def draw(self, rng: np.random.Generator) -> Negatives:
         """Distinct classes, and of every class the expected count among as many draws as it took to find these."""

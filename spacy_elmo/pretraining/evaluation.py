@@ -31,8 +31,7 @@ def evaluate(model: LanguageModel, sentences: Sequence[list[str]], ranks: Ranks)
         JSON-ready facts, for the log and beside a model; the same on all ranks.
     """
     mine = score(model, sentences[ranks.rank :: ranks.size])
-    sums = np.sum([totals(one) for one in mine], axis=0) if mine else np.zeros(4)
-    perplexity = Perplexity.from_totals(ranks.sum(sums.tolist()))
+    perplexity = Perplexity.from_totals(ranks.sum(totals(mine)))
     return {
         "perplexity": perplexity.average,
         "forward_perplexity": perplexity.forward,

@@ -10,7 +10,7 @@ from ..bilm.config import BiLMConfig, LexiconConfig
 from ..bilm.lexicon import Lexicon
 from ..checkpoints import Source, load_bilm
 from ..checkpoints.source import locate
-from ..corpus.corpus import MARKS, Corpus
+from ..corpus.corpus import MARKS, Corpus, class_numbers
 from ..language import LanguageModel, load_language_model
 from ..language.metadata import SOFTMAX_FILE
 from .config import PretrainingConfig
@@ -128,8 +128,8 @@ def _suits(found: BiLMConfig, key: str, value: Any) -> bool:
 
 def _take_over_softmax(model: LanguageModel, source: LanguageModel) -> None:
     """Begin with what the source's softmax knows of the words that both vocabularies have."""
-    numbers = {word: i for i, word in enumerate(source.vocabulary) if i >= len(MARKS)}
+    numbers = class_numbers(source.vocabulary)
     shared = [(i, i) for i in range(len(MARKS))]
-    shared += [(i, numbers[word]) for i, word in enumerate(model.vocabulary) if i >= len(MARKS) and word in numbers]
+    shared += [(i, numbers[word]) for word, i in class_numbers(model.vocabulary).items() if word in numbers]
     ours, theirs = (torch.tensor(column) for column in zip(*shared, strict=True))
     widen_classes(source.softmax, model.softmax, theirs, ours)

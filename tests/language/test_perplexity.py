@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from spacy_elmo.bilm.characters import boundary_ids, word_ids
 from spacy_elmo.bilm.inference import engine
+from spacy_elmo.errors import ArgumentError
 from spacy_elmo.language import LanguageModel, Perplexity, SentenceScore, score
 from spacy_elmo.language.perplexity import totals
 from tests.reference.plain_lstm import plain_lstm
@@ -165,7 +166,7 @@ def test_perplexity_is_the_inverse_of_the_mean_probability() -> None:
 
 def test_totals_add_up_over_parts(model: LanguageModel) -> None:
     scores = score(model, SENTENCES)
-    sums = np.sum([totals(one) for one in scores[:2]], axis=0) + np.sum([totals(one) for one in scores[2:]], axis=0)
+    sums = np.add(totals(scores[:2]), totals(scores[2:]))
     found, wanted = Perplexity.from_totals(sums.tolist()), Perplexity.of(scores)
     assert found.forward == pytest.approx(wanted.forward)
     assert found.backward == pytest.approx(wanted.backward)
@@ -174,7 +175,7 @@ def test_totals_add_up_over_parts(model: LanguageModel) -> None:
 
 
 def test_perplexity_of_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="no perplexity of no text"):
+    with pytest.raises(ArgumentError, match="no perplexity of no text"):
         Perplexity.of([])
 
 
