@@ -10,7 +10,7 @@ from typing import Any
 
 import spacy
 
-from ..disk import digest, lock, new_directory
+from ..disk import changes, digest, lock, new_directory
 from .build import build
 from .corpus import FORMAT_VERSION, MANIFEST, Corpus, read_manifest
 from .errors import CorpusError
@@ -102,8 +102,8 @@ def _open_prepared(directory: Path, files: Files, settings: TextSettings) -> Cor
     if not (directory / MANIFEST).is_file():
         raise CorpusError(f"{directory}: there already, and not a prepared corpus. Choose another output directory.")
     manifest = read_manifest(directory)
-    if changes := list(_changes(manifest, files, settings)):
-        shown = changes[:MAX_SHOWN] + ([f"{len(changes) - MAX_SHOWN} more"] if len(changes) > MAX_SHOWN else [])
+    if found := list(_changes(manifest, files, settings)):
+        shown = found[:MAX_SHOWN] + ([f"{len(found) - MAX_SHOWN} more"] if len(found) > MAX_SHOWN else [])
         raise CorpusError(
             f"{directory} holds a corpus of other texts, or prepared in another way: {'; '.join(shown)}. Choose "
             f"another output directory, or remove {directory} to prepare it again."
@@ -122,27 +122,10 @@ def _changes(manifest: dict[str, Any], files: Files, settings: TextSettings) -> 
     """How a prepared corpus differs from what is wanted."""
     old = {**manifest["nlp"], "corpus": {"format": manifest.get("text_format", "documents")}}
     new = {**settings.nlp, "corpus": {"format": settings.format}}
-    for key, before, now in _config_changes(old, new):
-        yield f"{key} was {_shown(before)}, now {_shown(now)}"
+    yield from changes(old, new)
     for part, found in zip(("train", "heldout"), files, strict=True):
         for change in _text_changes(manifest["sources"][part] or [], found or []):
             yield f"{part} text: {change}"
-
-
-def _shown(value: Any) -> str:
-    return "left out" if value is _ABSENT else json.dumps(value, ensure_ascii=False)
-
-
-_ABSENT = object()
-
-
-def _config_changes(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        for name in sorted(old.keys() | new.keys()):
-            path = f"{key}.{name}" if key else name
-            yield from _config_changes(old.get(name, _ABSENT), new.get(name, _ABSENT), path)
-    elif old != new:
-        yield key, old, new
 
 
 def _text_changes(records: list[Record], files: list[Path]) -> Iterator[str]:

@@ -6,6 +6,7 @@ whole, also if the writing process is killed or the machine loses power on the w
 killed process has left lies hidden beside the name, and goes when that name is next written.
 """
 
+from .changes import changes
 from .digest import digest
 from .directory import new_directory
 from .errors import DiskError, TakenError, writing
@@ -17,6 +18,7 @@ from .lock import lock
 __all__ = [
     "DiskError",
     "TakenError",
+    "changes",
     "digest",
     "lock",
     "new_directory",

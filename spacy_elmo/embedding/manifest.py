@@ -1,9 +1,9 @@
 """What a directory of parts says of itself: of which job it is, and whether it is complete."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
+from ..disk import changes
 from .errors import EmbeddingError
 from .parts import finished, read_record, remove_record
 from .places import Place
@@ -29,11 +29,11 @@ def begin(place: Place, job: dict[str, Any]) -> dict[str, Any]:
     names = {name for name in place.names() if not name.rpartition("/")[2].startswith(".")}
     if MANIFEST in names:
         manifest = read(place)
-        if changes := list(_changes(manifest["job"], job)):
-            more = f", and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
+        if found := list(changes(manifest["job"], job)):
+            more = f", and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
             raise EmbeddingError(
                 f"{place}: the output is of another job, and vectors of two are not mixed: "
-                f"{'; '.join(changes[:_SHOWN])}{more}. Choose another output, or remove it to begin again."
+                f"{'; '.join(found[:_SHOWN])}{more}. Choose another output, or remove it to begin again."
             )
         return manifest
     if names:
@@ -95,15 +95,3 @@ def _write(place: Place, manifest: dict[str, Any]) -> dict[str, Any]:
     with place.new_file(MANIFEST) as path:
         path.write_text(json.dumps(manifest, indent=2) + "\n", "utf8")
     return manifest
-
-
-_ABSENT = object()
-
-
-def _changes(before: Any, now: Any, key: str = "") -> Iterator[str]:
-    if isinstance(before, dict) and isinstance(now, dict):
-        for name in sorted(before.keys() | now.keys()):
-            yield from _changes(before.get(name, _ABSENT), now.get(name, _ABSENT), f"{key}.{name}" if key else name)
-    elif before != now:
-        shown = ["left out" if one is _ABSENT else json.dumps(one)[:200] for one in (before, now)]
-        yield f"{key} was {shown[0]}, now {shown[1]}"

@@ -9,7 +9,7 @@ from typing import Any
 from thinc.api import Config
 
 from ..checkpoints.published import name_of
-from ..disk import write_whole
+from ..disk import changes, write_whole
 from .errors import RunError
 
 # What may change when a run goes on, because it does not touch the weights, or is checked in another way: the corpus by
@@ -19,7 +19,6 @@ FREE_TO_CHANGE = (
     "about.", "paths.", "system.device", "system.workers", "training.batch_size", "training.checkpoints.",
     "training.logger", "training.max_epochs", "training.max_steps",
 )  # fmt: skip
-_ABSENT = object()
 
 
 def keep_config(config: Config, path: Path) -> None:
@@ -33,13 +32,11 @@ def check_config(config: Config, path: Path) -> None:
     Raises:
         RunError: They differ in what makes the run, or the one that is kept is damaged.
     """
-    before, now = _flat(_read(path)), _flat(config)
-    changed = [key for key in sorted(before | now) if _meant(before, key) != _meant(now, key)]
-    if changed := [key for key in changed if not key.startswith(FREE_TO_CHANGE)]:
-        changes = "; ".join(f"{key} was {_shown(before, key)} and is {_shown(now, key)}" for key in changed)
+    found = changes(_settings(_with_place(_read(path))), _settings(_with_place(config)))
+    if changed := [change for change in found if not change.startswith(FREE_TO_CHANGE)]:
         raise RunError(
-            f"{path.parent} holds a run with another config: {changes}. Go on with the config it has ({path}), or give "
-            f"another --output."
+            f"{path.parent} holds a run with another config: {'; '.join(changed)}. Go on with the config it has "
+            f"({path}), or give another --output."
         )
 
 
@@ -56,21 +53,16 @@ def _read(path: Path) -> Config:
     )
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
+def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Without those of null, which is the same as nothing."""
+    items = ((key, _settings(value) if isinstance(value, dict) else value) for key, value in values.items())
+    return {key: value for key, value in items if value is not None}
 
 
-def _meant(flat: Mapping[str, Any], key: str) -> Any:
-    """A value; of a model's path, whatever way it is written, the place."""
-    value = flat.get(key)
-    if key == "initialize.source" and isinstance(value, str) and name_of(value) is None:
-        return os.path.abspath(os.path.expanduser(value))
-    return value
-
-
-def _shown(flat: Mapping[str, Any], key: str) -> str:
-    value = flat.get(key, _ABSENT)
-    return "left out" if value is _ABSENT else repr(value)
+def _with_place(config: Config) -> dict[str, Any]:
+    """With the place of the model to go on from, whatever way its path is written."""
+    settings = config.get("initialize", {})
+    source = settings.get("source")
+    if not isinstance(source, str) or name_of(source) is not None:
+        return config
+    return {**config, "initialize": {**settings, "source": os.path.abspath(os.path.expanduser(source))}}
