@@ -113,6 +113,11 @@ def name_of(*source: str) -> str | None:
     return None
 
 
+def meant(source: object) -> Published | None:
+    """The published model that a source means; None where it means no one, or files of one's own."""
+    return find(name_of(source) or "") if isinstance(source, str) else None
+
+
 def embedded_for(language: str) -> str:
     """The name of the model of a language that comes with the package.
 

@@ -149,7 +149,7 @@ def embed(
 
 def _config(nlp: str | None) -> dict[str, Any] | None:
     if nlp is None or not nlp.endswith(".cfg"):
-        from ..embedding.tokenizer import language_config
+        from ..corpus.tokenize import language_config
 
         return None if nlp is None else language_config(nlp)
     from thinc.api import Config

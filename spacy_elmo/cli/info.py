@@ -69,7 +69,7 @@ def facts_of(source: "Source") -> dict[str, Any]:
     """
     from ..checkpoints import describe, locate
     from ..checkpoints.native import NATIVE
-    from ..checkpoints.published import find, name_of
+    from ..checkpoints.published import meant
     from ..language import metadata
 
     location = locate(source)
@@ -78,7 +78,7 @@ def facts_of(source: "Source") -> dict[str, Any]:
     said = metadata.stated(location)
     facts |= {"languages": [said["language"]]} if "language" in said else {}
     facts |= {"licence": said["licence"]} if "licence" in said else {}
-    if isinstance(source, str) and (model := find(name_of(source) or "")) is not None:
+    if (model := meant(source)) is not None:
         facts |= {key: getattr(model, key) for key in ("languages", "licence", "tokenisation", "caveats", "pages")}
     if (words := metadata.read_vocabulary(location.directory)) is not None:
         facts["vocabulary_size"] = len(words)
@@ -89,9 +89,9 @@ def facts_of(source: "Source") -> dict[str, Any]:
 
 def _absent(source: "Source") -> "Published | None":
     """The published model that a source means, if it is not on this machine."""
-    from ..checkpoints.published import downloaded, find, name_of
+    from ..checkpoints.published import downloaded, meant
 
-    model = find(name_of(source) or "") if isinstance(source, str) else None
+    model = meant(source)
     return model if model is not None and model.files and downloaded(model.name) is None else None
 
 

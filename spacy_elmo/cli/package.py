@@ -92,12 +92,12 @@ def _blank(language: str) -> "Language":
 
 def _stated(source: "Source") -> dict[str, str]:
     """What a model says of itself, or the catalogue of it, under the names in meta.json; "" for nothing."""
-    from ..checkpoints.published import find
+    from ..checkpoints.published import meant
     from ..checkpoints.source import locate
     from ..language import metadata
 
     facts = metadata.stated(locate(source))
-    if (published := find(source) if isinstance(source, str) else None) is not None:
+    if (published := meant(source)) is not None:
         facts.setdefault("language", published.languages[0] if len(published.languages) == 1 else "")
         facts.setdefault("licence", published.licence or "")
     names = {"lang": "language", "license": "licence", "author": "author"}

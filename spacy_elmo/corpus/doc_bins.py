@@ -1,13 +1,26 @@
 """Collections of spaCy's Docs, in slices for worker processes."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 from spacy.attrs import DEP, HEAD, ORTH, SENT_START
 from spacy.strings import StringStore
 from spacy.tokens import DocBin
 
+from .errors import CorpusError
+
 SLICE_TOKENS = 200_000
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what spaCy raises of a damaged DocBin, when it is read or its Docs are taken, into a CorpusError."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AssertionError) as error:
+        raise CorpusError(f"{path}: not a whole DocBin as spaCy writes it ({error}).") from None
 
 
 def sliced(doc_bin: DocBin) -> Iterator[tuple[int, int, bytes]]:

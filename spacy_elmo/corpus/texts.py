@@ -11,7 +11,7 @@ from typing import IO, Any
 from spacy.tokens import DocBin
 
 from .compression import decompressed
-from .doc_bins import sliced
+from .doc_bins import reading, sliced
 from .errors import CorpusError
 from .files import kind
 from .formats import Document, Format, Place, read_documents
@@ -126,8 +126,6 @@ class Texts:
             yield chunk
 
     def _doc_bin(self, data: bytes, path: Path) -> Iterator[Piece]:
-        try:
+        with reading(path):
             for start, end, part in sliced(DocBin().from_bytes(data)):
                 yield Piece(part, "documents", Place(path, start + 1), Place(path, end), self._told())
-        except (ValueError, KeyError, TypeError, AssertionError) as error:
-            raise CorpusError(f"{path}: not a whole DocBin as spaCy writes it ({error}).") from None

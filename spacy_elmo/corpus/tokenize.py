@@ -67,6 +67,14 @@ class Tokens:
     words: list[str]
 
 
+def language_config(code: str) -> dict[str, Any]:
+    """The nlp config of a language: its tokenizer, and sentences that end where a mark of punctuation ends them."""
+    return {
+        "nlp": {"lang": code, "pipeline": ["sentencizer"]},
+        "components": {"sentencizer": {"factory": "sentencizer"}},
+    }
+
+
 def load_nlp(config: dict[str, Any]) -> Language:
     """A pipeline.
 

@@ -15,6 +15,7 @@ from spacy.tokens import DocBin
 from spacy.vocab import Vocab
 
 from ..corpus.compression import decompressed
+from ..corpus.doc_bins import reading
 from ..corpus.errors import CorpusError
 from ..corpus.formats import SEPARATOR, read_documents
 from .documents import MAX_CHARACTERS, Document, Reject, Text, of_sentences, of_words, spans
@@ -60,7 +61,7 @@ def _documents(file: InputFile, settings: Settings, count: Callable[[int], None]
         chunks = decompressed(_chunks(file, stream, count), file.path)
         try:
             if what == "spacy":
-                yield from _docs(file.name, b"".join(chunks))
+                yield from _docs(file, b"".join(chunks))
             elif what == "conllu":
                 yield from _conllu(file, chunks)
             else:
@@ -169,12 +170,10 @@ def _conllu(file: InputFile, chunks: Iterable[bytes]) -> Iterator[Item]:
         yield of_sentences(f"{file.name}:{one.place.number}", [part.split(SEPARATOR) for part in one.parts])
 
 
-def _docs(name: str, data: bytes) -> Iterator[Item]:
-    try:
+def _docs(file: InputFile, data: bytes) -> Iterator[Item]:
+    with reading(file.path):
         for number, doc in enumerate(DocBin().from_bytes(data).get_docs(Vocab()), 1):
-            yield of_doc(f"{name}:{number}", doc)
-    except (ValueError, KeyError, TypeError, AssertionError) as error:
-        yield Reject(name, f"not a whole DocBin as spaCy writes it: {error}")
+            yield of_doc(f"{file.name}:{number}", doc)
 
 
 def of_rows(texts: Iterable[Any], ids: Iterable[Any], places: Iterable[str], settings: Settings) -> Iterator[Item]:

@@ -16,14 +16,6 @@ if TYPE_CHECKING:
     from ..checkpoints import Source
 
 
-def language_config(code: str) -> dict[str, Any]:
-    """The nlp config of a language: its tokenizer, and sentences that end where a mark of punctuation ends them."""
-    return {
-        "nlp": {"lang": code, "pipeline": ["sentencizer"]},
-        "components": {"sentencizer": {"factory": "sentencizer"}},
-    }
-
-
 def tokenizer_config(model: "Source", settings: Settings) -> dict[str, Any]:
     """What the settings say, or how the texts were read that the model was trained with.
 

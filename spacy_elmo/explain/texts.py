@@ -10,16 +10,15 @@ from spacy import Language
 from spacy.tokens import Doc, DocBin
 
 from ..checkpoints import Source
-from ..checkpoints.published import find as find_published
-from ..checkpoints.published import name_of
+from ..checkpoints.published import meant
 from ..checkpoints.source import locate
 from ..corpus.compression import decompressed
-from ..corpus.errors import CorpusError
+from ..corpus.doc_bins import reading
 from ..corpus.files import find, kind
 from ..corpus.formats import Format, is_blank, json_object, numbered
 from ..corpus.sentences import read_sentences
 from ..corpus.texts import CHUNK_BYTES
-from ..corpus.tokenize import TextSettings, load_nlp
+from ..corpus.tokenize import TextSettings, language_config, load_nlp
 from ..language.metadata import CONFIG_FILE, read_text_settings, read_vocabulary
 from ..similarity import WordFrequencies
 from .errors import ExplainError
@@ -41,10 +40,8 @@ def text_settings(source: Source, format: str | None = None) -> TextSettings:
     if (locate(source).directory / CONFIG_FILE).exists():
         settings = read_text_settings(locate(source).directory)
     else:
-        published = find_published(name_of(source) or "") if isinstance(source, str) else None
-        languages = published.languages if published else None
-        nlp = {"nlp": {"lang": languages[0] if languages else "xx", "pipeline": ["sentencizer"]}}
-        settings = TextSettings({**nlp, "components": {"sentencizer": {"factory": "sentencizer"}}})
+        published = meant(source)
+        settings = TextSettings(language_config(published.languages[0] if published and published.languages else "xx"))
     return settings if format is None else replace(settings, format=cast(Format, format))
 
 
@@ -142,10 +139,8 @@ def _json_lines(path: Path, nlp: Language) -> Iterator[Doc]:
 
 
 def _doc_bin(path: Path) -> DocBin:
-    try:
+    with reading(path):
         return DocBin().from_bytes(b"".join(_content(path)))
-    except (ValueError, KeyError, TypeError) as error:
-        raise CorpusError(f"{path}: not a whole DocBin as spaCy writes it ({error}).") from None
 
 
 def _content(path: Path) -> Iterator[bytes]:
