@@ -83,9 +83,10 @@ def init_config(
 ) -> None:
     """Write a training config for components on ELMo vectors, complete, with comments on what to change.
 
-    As `spacy init config` does without ELMo, with its options. The components: tagger, morphologizer,
-    trainable_lemmatizer, parser, senter, ner, spancat, spancat_singlelabel, span_finder, textcat, textcat_multilabel,
-    entity_linker; others, such as sentencizer, are taken with their own settings.
+    As `spacy init config` does without ELMo, with its options, all but --pretraining: what is pretrained here is the
+    biLM, by `python -m spacy elmo pretrain`. The components: tagger, morphologizer, trainable_lemmatizer, parser,
+    senter, ner, spancat, spancat_singlelabel, span_finder, textcat, textcat_multilabel, entity_linker; others, such as
+    sentencizer, are taken with their own settings.
 
     \b
     Examples:
@@ -99,6 +100,7 @@ def init_config(
     if not is_stdout and output_file.exists() and not force_overwrite:
         msg.fail(f"{output_file} is there already. To replace it, add --force.", exits=1)
     with failing():
+        from spacy.cli._util import string_to_list
         from spacy.util import is_package
 
         from .. import recipes
@@ -107,7 +109,7 @@ def init_config(
 
         recipe = recipes.Recipe(
             lang=lang,
-            pipeline=tuple(name.strip() for name in pipeline.split(",")),
+            pipeline=tuple(string_to_list(pipeline)),
             optimize=optimize.value,
             source=source,
             vectors=vectors,

@@ -62,6 +62,8 @@ def check_settings(output: Any, dropout: Any, l2: Any = 0.0) -> None:
         raise ValueError(f"The dropout of an ELMo output is from 0 to below 1, but not {dropout!r}.")
     if not isinstance(l2, int | float) or l2 < 0:
         raise ValueError(f"The l2 of an ELMo mix is 0 or more, but not {l2!r}.")
+    if l2 and output != "mix":
+        raise ValueError(f"An ELMo output {output!r} learns no mix for l2 to draw to the average. Leave l2 out.")
 
 
 def forward(model: Model[Layers, Vectors], layers: Layers, is_train: bool) -> tuple[Vectors, Callable]:

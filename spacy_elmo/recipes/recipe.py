@@ -24,6 +24,12 @@ TRANSFORMER: Settings = {
 }
 LOAD_TRANSFORMER: Settings = {"@callbacks": "spacy-elmo.load_transformer.v1"}
 TEXT_CATEGORIES = {"textcat", "textcat_multilabel"}
+# What a config has without being in the pipeline that was asked for, and how it comes there.
+UPSTREAMS = {
+    "elmo": "the config has it by itself",
+    "tok2vec": "--baseline puts it in",
+    "transformer": "--transformer NAME puts it in",
+}
 # What a baseline has none of, and the option that asks for it.
 OF_ELMO = {
     "optimize": "--optimize",
@@ -89,8 +95,13 @@ class Recipe:
         if not self.readers:
             raise RecipeError(f"No component in the pipeline reads ELMo. Give one or more of {', '.join(COMPONENTS)}.")
         for name in self.pipeline:
+            if name in UPSTREAMS:
+                raise RecipeError(f"Leave {name!r} out of the pipeline: {UPSTREAMS[name]}.")
             if self.pipeline.count(name) > 1:
                 raise RecipeError(f"{name!r} stands twice in the pipeline. Name each component once.")
+        for option in ("source", "vectors", "transformer"):
+            if getattr(self, option) == "":
+                raise RecipeError(f"--{option} is empty. Name something, or leave it out.")
         if self.baseline and (options := [name for name in OF_ELMO if getattr(self, name) != getattr(Recipe, name)]):
             raise RecipeError(
                 f"A baseline has no ELMo, and so no {', '.join(OF_ELMO[name] for name in options)}. Leave that out."
@@ -113,7 +124,9 @@ class Recipe:
             )
         if self.transformer is not None and not nlp.has_factory("transformer"):
             raise RecipeError("A transformer takes spacy-transformers: pip install 'spacy-elmo[transformers]'.")
-        return load_model_from_config(Config(self._base()), auto_fill=True).config
+        # Of the codes that spaCy understands, such as "eng", models know one.
+        recipe = replace(self, lang=nlp.lang)
+        return load_model_from_config(Config(recipe._base()), auto_fill=True).config
 
     def _pool(self, name: str) -> str | None:
         """How a component pools the vectors of sentences; None where it reads tokens."""

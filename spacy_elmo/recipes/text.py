@@ -24,7 +24,7 @@ COMMENTS = (
     ),
     ("training", "dropout =", "Of all layers but the listeners, which have their own."),
     ("training", "patience =", "Stops after so many steps without a better score; max_steps is the most."),
-    ("training", "accumulate_gradient =", "With 4, a step is made of four batches: where memory is short."),
+    ("training", "accumulate_gradient =", "With 4, a batch is learned from in four parts: where memory is short."),
     ("training", "annotating_components =", "Those whose predictions later ones are to see in training."),
     (
         "training.before_update",

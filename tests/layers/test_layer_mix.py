@@ -322,3 +322,9 @@ def test_l2_draws_the_mix_to_the_average() -> None:
     np.testing.assert_array_equal(gradients[1][1], gradients[0][1])
     with pytest.raises(ValueError, match="l2 of an ELMo mix"):
         LayerMix("mix", l2=-1.0)
+
+
+@pytest.mark.parametrize("output", ["average", "top", "concat", 1])
+def test_l2_is_refused_where_no_mix_is_learned(output: str | int) -> None:
+    with pytest.raises(ValueError, match=f"An ELMo output {output!r} learns no mix"):
+        LayerMix(output, l2=0.001)

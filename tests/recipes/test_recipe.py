@@ -122,6 +122,16 @@ def test_a_baseline_has_no_elmo() -> None:
     assert not any("elmo" in name.lower() for name in nodes(config["components"]))
 
 
+@pytest.mark.parametrize("names", ["['ner', \"tagger\"]", " ner , tagger "])
+def test_a_pipeline_is_written_as_spacys_init_config_takes_it(names: str) -> None:
+    assert made("-p", names)["nlp"]["pipeline"] == ["elmo", "ner", "tagger"]
+
+
+def test_spacys_other_codes_of_a_language_are_understood() -> None:
+    config = made("-p", "ner", "-l", "eng")
+    assert (config["nlp"]["lang"], config["components"]["elmo"]["model"]["source"]) == ("en", "en_elmo_sm")
+
+
 def test_a_language_has_the_model_that_comes_with_it() -> None:
     assert made("-p", "ner")["components"]["elmo"]["model"]["source"] == "en_elmo_sm"
     assert made("-p", "ner", "-l", "da", "--source", "x")["components"]["elmo"]["model"]["source"] == "x"
@@ -143,6 +153,10 @@ def test_a_language_has_the_model_that_comes_with_it() -> None:
             "no --optimize, --source, --transformer, --encoder. Leave",
         ),
         (["-p", "ner", "--baseline", "--at-output"], "no --at-output"),
+        (["-p", "elmo,ner", "--source", "x"], "Leave 'elmo' out of the pipeline: the config has it by itself"),
+        (["-p", "tok2vec,ner"], "Leave 'tok2vec' out of the pipeline: --baseline puts it in"),
+        (["-p", "transformer,ner"], "Leave 'transformer' out of the pipeline: --transformer NAME puts it in"),
+        (["-p", "ner", "--vectors", ""], "--vectors is empty"),
     ],
 )
 def test_what_cannot_be_made_is_said(words: list[str], message: str) -> None:
