@@ -29,6 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--words", type=int, default=100_000)
     arguments = parser.parse_args()
+    Path(GLOVE).parent.mkdir(exist_ok=True)  # as `init vectors` makes the last folder alone
     with TemporaryDirectory() as folder:
         text = Path(folder) / "glove.txt"
         write_text(text, arguments.words)
