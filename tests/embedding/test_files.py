@@ -1,6 +1,8 @@
 """Single files: AllenNLP's HDF5, .npz, .spacy; written by a job, and read again."""
 
 import json
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +10,15 @@ import h5py
 import numpy as np
 import pytest
 import spacy
+from hypothesis import given
+from hypothesis import strategies as st
 from spacy.tokens import DocBin
+from spacy.util import get_words_and_spaces
 
 from spacy_elmo.disk import TakenError
 from spacy_elmo.embedding import EmbeddedDocument, EmbeddingError, read, read_docs, sinks
+from spacy_elmo.embedding.docs import words_and_spaces
+from spacy_elmo.embedding.documents import Document, spans
 from spacy_elmo.pipeline import extensions
 from tests.conftest import random_bilm
 
@@ -46,6 +53,28 @@ def test_allennlp_s_layout(tmp_path: Path, text: Path, tiny_source: str, layers:
     found = list(read(tmp_path / "out.h5"))
     assert [(one.id, one.tokens) for one in found] == [("0", []), ("1", lines[1].split()), ("2", lines[0].split())]
     assert sorted(path.name for path in tmp_path.glob("out*")) == ["out.h5"]
+
+
+@given(st.text(" \n"), st.lists(st.tuples(st.text("ab", min_size=1), st.text(" \n", max_size=3))))
+def test_what_stands_between_tokens_is_what_spacy_finds(start: str, pieces: list[tuple[str, str]]) -> None:
+    text, tokens = start, [word for word, _ in pieces]
+    offsets = []
+    for word, gap in pieces:
+        offsets.append((len(text), len(text) + len(word)))
+        text += word + gap
+    document = Document("0", text, tokens, spans(offsets), spans([]))
+    assert words_and_spaces(document) == get_words_and_spaces(tokens, text)
+
+
+def test_parts_that_a_killed_process_left_beside_its_file_go(tmp_path: Path, text: Path, tiny_source: str) -> None:
+    target, parts = tmp_path / "out.npz", tmp_path / "out.npz.parts"
+    run([text], parts, tiny_source)
+    target.touch()
+    for seconds, left in ((0, True), (time.time(), False)):
+        os.utime(target, (seconds, seconds))
+        with pytest.raises(TakenError):
+            run([text], target, tiny_source)
+        assert parts.exists() is left
 
 
 def test_sentences_of_texts_are_lines_of_words(tmp_path: Path, text: Path, tiny_source: str) -> None:
