@@ -129,10 +129,10 @@ def integrated_gradients(path: WordPath, decision: Decision, nothing: Vectors, n
     """
     points, weights = np.polynomial.legendre.leggauss(n_steps)
     way = path.vectors - nothing
-    variants = nothing + (points[:, None, None] + 1) / 2 * way
-    gradients = path.gradients(decision, variants.astype(np.float32))
-    mean = np.tensordot(weights / 2, gradients, axes=1)
-    shares: Values = (mean * way).sum(axis=1)
+    variants = ((nothing + (point + 1) / 2 * way).astype(np.float32) for point in points)
+    shares = np.zeros(len(way))
+    for weight, gradient in zip(weights / 2, path.gradients(decision, variants), strict=True):
+        shares += weight * (gradient * way).sum(axis=1)
     return shares
 
 

@@ -15,6 +15,7 @@ from ..bilm import BiLM
 from ..disk import read_json
 from ..layers.layer_mix import mix_weights
 from ..layers.listener import ElmoListener
+from .directions import directions
 from .errors import ExplainError
 
 Values = npt.NDArray[np.float64]
@@ -109,9 +110,8 @@ def measure_movement(bilm: BiLM, sentences: Sequence[Sequence[str]], min_count: 
     if not often:
         raise ExplainError(f"No word stands in {min_count} of these {len(sentences)} sentences. Give more texts.")
     layers = bilm.embed(sentences)
-    everything = _directions(np.concatenate(layers, axis=1))
-    similarity = _mean_cosine(everything)
-    own = [_mean_cosine(_directions(np.stack([layers[r][:, i] for r, i in places[word]], axis=1))) for word in often]
+    similarity = _mean_cosine(np.concatenate(layers, axis=1))
+    own = [_mean_cosine(np.stack([layers[r][:, i] for r, i in places[word]], axis=1)) for word in often]
     moved = (1 - np.stack(own, axis=1)) / (1 - similarity[:, None])
     return Movement(tuple(often), tuple(len(places[word]) for word in often), moved, similarity)
 
@@ -130,15 +130,9 @@ def read_probes(path: Path) -> dict[str, Any]:
     return found
 
 
-def _directions(vectors: npt.NDArray[np.float32]) -> Values:
-    wide = vectors.astype(np.float64)
-    directions: Values = wide / np.maximum(np.linalg.norm(wide, axis=-1, keepdims=True), np.finfo(np.float64).tiny)
-    return directions
-
-
-def _mean_cosine(directions: Values) -> Values:
-    """Over all pairs of different rows, in each layer. directions: (n_layers + 1, n, width) -> (n_layers + 1,)."""
-    n = directions.shape[1]
-    sums = directions.sum(axis=1)
+def _mean_cosine(vectors: npt.NDArray[np.float32]) -> Values:
+    """Over all pairs of different rows, in each layer: (n_layers + 1, n, width) -> (n_layers + 1,)."""
+    n = vectors.shape[1]
+    sums = directions(vectors.astype(np.float64)).sum(axis=1)
     cosines: Values = ((sums**2).sum(axis=-1) - n) / (n * (n - 1))
     return cosines

@@ -82,10 +82,10 @@ class WordPath:
         parts = [self._run(decision, part, gradient=False)[0] for part in self._parts(variants)]
         return np.concatenate(parts)
 
-    def gradients(self, decision: Decision, variants: Vectors) -> Values:
-        """The derivatives of the probability by the word vectors, of the shape of these."""
-        parts = [self._run(decision, part, gradient=True)[1] for part in self._parts(variants)]
-        return np.concatenate(parts)
+    def gradients(self, decision: Decision, variants: Iterable[Vectors]) -> Iterator[Values]:
+        """The derivatives of the probability by the word vectors of each variant, (n_words, dim), as they are taken."""
+        for part in self._parts(variants):
+            yield from self._run(decision, part, gradient=True)[1]
 
     def _parts(self, variants: Iterable[Vectors]) -> Iterator[Vectors]:
         n, rest = max(1, MAX_ROWS // max(1, len(self.words))), iter(variants)

@@ -1,6 +1,6 @@
 """Which words made a decision."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from spacy import Language
 from spacy_elmo.explain import ExplainError, explain_decisions, word_path
 from spacy_elmo.explain.decisions import CategoryDecision, decisions_of, first_decider
 from spacy_elmo.explain.importance import _explained, integrated_gradients
-from spacy_elmo.explain.word_path import WordPath, padding_vector, word_vectors
+from spacy_elmo.explain.word_path import Vectors, WordPath, padding_vector, word_vectors
 from tests.pipeline.helpers import elmo_listener_of, examples, listener, model_config, pipeline, train
 
 TEXT = "Vera moved to Kiel"
@@ -54,12 +54,26 @@ def test_gradients_are_those_of_finite_differences(path: WordPath) -> None:
     x = path.vectors / 2 + padding_vector(path.bilm) / 2
     step = 2e-2
     rng = np.random.default_rng(0)
-    gradient = path.gradients(decision, x[None])[0]
+    (gradient,) = path.gradients(decision, [x])
     for _ in range(3):
         way = rng.normal(size=x.shape).astype("float32")
         way /= np.linalg.norm(way)
         low, high = path.scores(decision, np.stack([x - step * way, x + step * way]))
         assert (high - low) / (2 * step) == pytest.approx((gradient * way).sum(), rel=0.03, abs=2e-4)
+
+
+def test_of_many_variants_a_few_are_there_at_a_time(path: WordPath, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(word_path, "MAX_ROWS", 2 * len(path.words))
+    taken: list[int] = []
+
+    def variants() -> Iterator[Vectors]:
+        for i in range(9):
+            taken.append(i)
+            yield path.vectors
+
+    gradients = path.gradients(decisions_of(path.component, path.model, path.doc)[-1], variants())
+    assert next(gradients).shape == path.vectors.shape
+    assert len(taken) == 2
 
 
 def test_the_shares_add_up_to_the_difference_of_the_scores(nlp: Language) -> None:
