@@ -1,8 +1,7 @@
 """Where downloaded and unpacked models lie, and how processes take turns at it."""
 
 import os
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from ..disk import DiskError, lock, writing
@@ -61,8 +60,6 @@ class Output:
             self._file.close()
 
 
-@contextmanager
-def exclusive(name: str) -> Iterator[None]:
+def exclusive(name: str) -> AbstractContextManager[None]:
     """One process at a time, for work of this name in the cache; the others wait."""
-    with lock(cache_directory() / "locks" / f"{name}.lock", name, wait=True, advice=ADVICE):
-        yield
+    return lock(cache_directory() / "locks" / f"{name}.lock", f"The cache's {name}", wait=True, advice=ADVICE)

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,10 @@ with lock(Path(sys.argv[1]), "the work"):
 """
 
 
-def test_a_lock_keeps_other_processes_out_and_goes_with_its_own(tmp_path: Path) -> None:
+def test_a_lock_keeps_other_processes_out_and_goes_with_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["spacy_elmo.disk.lock"], "SILENT", 0.0)
     path = tmp_path / "deep" / "work.lock"
     command = [sys.executable, "-c", HOLDER, str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
@@ -29,8 +33,8 @@ def test_a_lock_keeps_other_processes_out_and_goes_with_its_own(tmp_path: Path) 
             lock(path, "the work"),
         ):
             pass
-        holder.kill()
-        with lock(path, "the work", wait=True):
+        threading.Timer(0.2, holder.kill).start()
+        with pytest.warns(UserWarning, match=r"^the work is in use .* waits"), lock(path, "the work", wait=True):
             pass
     with lock(path, "the work"):
         pass
