@@ -50,15 +50,16 @@ def _prepare(
     output: Path,
     ranks: Ranks,
 ) -> Corpus:
-    corpora = config.paths.corpora
-    directory = shared_directory(Path(corpora), train, heldout, settings) if corpora else output / "corpus"
+    corpora, directory, corpus = config.paths.corpora, output / "corpus", None
     n_workers = config.system.workers or n_processors()
-    corpus = None
     # The first rank alone first: where the others are on its disk, there is nothing left to do for them.
     for prepares in (ranks.is_first, ranks.local_rank == 0 and not ranks.is_first):
+        if prepares and corpora:  # by all bytes of the texts
+            directory = shared_directory(Path(corpora), train, heldout, settings)
         if prepares:
             corpus = prepare(train, heldout, settings, directory, n_workers=n_workers, show_progress=ranks.is_first)
         ranks.barrier()
+    directory = Path(ranks.of_machine(str(directory)))
     # Opened once: each time, all of it is held against its digests.
     return corpus or Corpus.open(directory)
 

@@ -68,11 +68,18 @@ class Ranks:
 
     def all_equal(self, text: str) -> bool:
         """Whether all ranks gave the same text."""
-        if self.size == 1:
-            return True
-        texts: list[str | None] = [None] * self.size
-        dist.all_gather_object(texts, text)
-        return len(set(texts)) == 1
+        return len(set(self._texts(text))) == 1
+
+    def of_machine(self, text: str) -> str:
+        """The text that the first rank of this machine gave."""
+        return self._texts(text)[self.rank - self.local_rank]
+
+    def _texts(self, text: str) -> list[str]:
+        """Of all ranks, in their order, in which those of a machine are neighbours."""
+        texts = [text] * self.size
+        if self.size > 1:
+            dist.all_gather_object(texts, text)
+        return texts
 
 
 def n_processors() -> int:

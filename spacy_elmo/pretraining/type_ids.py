@@ -3,14 +3,10 @@
 from collections.abc import Callable
 from functools import partial
 
-import numpy as np
-import numpy.typing as npt
-
 from ..bilm import BiLM
 from ..bilm.lexicon import Lexicon
-from ..corpus.corpus import BEGIN_SENTENCE, END_SENTENCE, WordTable
+from ..corpus.corpus import BEGIN_SENTENCE, END_SENTENCE, IntArray, WordTable
 
-IntArray = npt.NDArray[np.int64]
 # From types, (n_types,), to rows of ids, (n_types, n).
 TypeIds = Callable[[IntArray], IntArray]
 

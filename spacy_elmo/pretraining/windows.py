@@ -16,12 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..corpus.corpus import BEGIN_SENTENCE, END_SENTENCE, Corpus
+from ..corpus.corpus import BEGIN_SENTENCE, END_SENTENCE, Corpus, IntArray
 from ..corpus.errors import CorpusError
 from .randomness import Purpose, generator
 from .type_ids import TypeIds
-
-IntArray = npt.NDArray[np.int64]
 
 # A lane holds no more than this of its passage. All passages but those of one long sentence are shorter.
 BLOCK_ROWS = 4096

@@ -3,19 +3,24 @@
 import io
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 
-from spacy_elmo.corpus import corpus
+from spacy_elmo.corpus import corpus, prepare
 from spacy_elmo.corpus.corpus import Corpus
 from spacy_elmo.corpus.errors import CorpusError
 from spacy_elmo.disk import digest
 from spacy_elmo.language.metadata import read_text_settings, read_vocabulary
+from spacy_elmo.pretraining.config import read_config
+from spacy_elmo.pretraining.corpora import prepared_corpus
+from spacy_elmo.pretraining.distributed import Ranks
 from spacy_elmo.pretraining.errors import RunError
 from tests.corpus.corpora import write_lines
 
-from .runs import WORDS, documents, run_here
+from .runs import CONFIG, SETTINGS, WORDS, documents, run_here
 
 ONE_STEP = {"training.max_steps": 1, "training.evaluation.max_words": 20}
 # Documents, a blank line between them.
@@ -78,6 +83,35 @@ def test_a_prepared_corpus_is_found_by_other_runs(tmp_path: Path, tokenised: dic
     run_here(tmp_path / "three", {**shared, "paths.train": str(tmp_path / "moved.txt"), "corpus.format": "sentences"})
     assert len(manifests()) == 2
     assert manifests().items() > first.items()
+
+
+@dataclass(frozen=True)
+class Second(Ranks):
+    """The second rank of a machine, whose first one has told of a directory."""
+
+    told: Path
+
+    def barrier(self) -> None:
+        """The others are here already."""
+
+    def of_machine(self, text: str) -> str:
+        return str(self.told)
+
+    def all_equal(self, text: str) -> bool:
+        return True
+
+
+def test_texts_are_digested_by_one_rank_of_a_machine(
+    tmp_path: Path, tokenised: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the name of a corpus that others find: they may be of many gigabytes."""
+    shared = {**tokenised, "paths.corpora": str(tmp_path / "corpora")}
+    run_here(tmp_path / "run", shared)
+    (directory,) = (path.parent for path in tmp_path.glob("corpora/*/manifest.json"))
+    monkeypatch.setattr(prepare, "digest", None)
+    config, _ = read_config(CONFIG, {**SETTINGS, **shared})
+    ranks = Second(1, 2, 1, torch.device("cpu"), directory)
+    assert prepared_corpus(config, None, tmp_path / "run", ranks).fingerprint == Corpus.open(directory).fingerprint
 
 
 def test_a_corpus_is_held_against_its_digests_once(
