@@ -174,15 +174,25 @@ def _has_our_structs(library: ctypes.CDLL) -> bool:
     return library.elmo_sizes()[: len(STRUCTS)] == [ctypes.sizeof(struct) for struct in STRUCTS]
 
 
-@cache
 def _library() -> ctypes.CDLL | None:
-    """None where the package was built without it, or before its sources changed."""
+    return _found()[0]
+
+
+@cache
+def _found() -> tuple[ctypes.CDLL | None, str]:
+    """The library, or why there is none that can be used."""
     path = _path()
-    if path is None or _is_stale(path):
-        return None
-    library = ctypes.CDLL(str(path))
+    if path is None:
+        return None, "the package was built without a C++ compiler"
+    old = "the kernel is older than its sources: pip install --editable . builds it anew"
+    if _is_stale(path):
+        return None, old
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:  # built for another system
+        return None, f"the kernel cannot be loaded: {error}"
     if not _has_our_structs(library):
-        return None
+        return None, old
     signatures: dict[str, tuple[Sequence[type], type | None]] = {
         "elmo_n_kernels": ([], c_int64),
         "elmo_kernel_name": ([c_int64], c_char_p),
@@ -199,7 +209,7 @@ def _library() -> ctypes.CDLL | None:
     for name, (arguments, result) in signatures.items():
         function = getattr(library, name)
         function.argtypes, function.restype = arguments, result
-    return library
+    return library, ""
 
 
 @dataclass(frozen=True)
@@ -290,7 +300,7 @@ def kernel_for(precision: str) -> NativeKernel | None:
     allowed, names = kernels(), [kernel.name for kernel in kernels()]
     if wanted not in ("", "1"):
         if wanted not in names:
-            known = ", ".join(dict.fromkeys(names)) or f"none, since {_why_none()}"
+            known = ", ".join(dict.fromkeys(names)) or f"none, since {_found()[1]}"
             raise NativeError(f"{VARIABLE} is {wanted!r}, but must be 0 or one of what this processor has: {known}.")
         allowed = allowed[: len(names) - names[::-1].index(wanted)]
     return next((kernel for kernel in reversed(allowed) if kernel.precision == precision), None)
@@ -300,14 +310,8 @@ def explain(precision: str) -> str:
     """Which kernel runs, and why."""
     kernel, wanted = kernel_for(precision), os.environ.get(VARIABLE, "")
     if kernel is None and _library() is None:
-        return f"PyTorch ({_why_none()})"
+        return f"PyTorch ({_found()[1]})"
     if kernel is None:
         return f"PyTorch ({VARIABLE}={wanted})"
     best = f"{VARIABLE}={wanted}" if wanted not in ("", "1") else "the best of what this processor has"
     return f"{kernel.name} ({best})"
-
-
-def _why_none() -> str:
-    if _path() is None:
-        return "the package was built without a C++ compiler"
-    return "the kernel is older than its sources: pip install --editable . builds it anew"

@@ -321,7 +321,7 @@ def test_instructions_that_are_not_there_are_an_error(monkeypatch: pytest.Monkey
 @contextmanager
 def library_at(path: Path | None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As if the library were there, or nowhere."""
-    forget = (kernels.cache_clear, library._library.cache_clear)
+    forget = (kernels.cache_clear, library._found.cache_clear)
     monkeypatch.setattr(library, "_path", lambda: path)
     monkeypatch.delenv(VARIABLE, raising=False)
     try:
@@ -372,6 +372,14 @@ def test_a_library_of_other_structures_is_not_loaded(
     with library_at(library._path(), monkeypatch):
         assert kernel_for("float32") is None
         assert "older than its sources" in explain("float32")
+
+
+def test_without_a_library_that_can_be_loaded_torch_computes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "_kernel.so"
+    path.write_bytes(b"of another system")
+    with library_at(path, monkeypatch):
+        assert kernel_for("float32") is None
+        assert explain("float32").startswith("PyTorch (the kernel cannot be loaded: ")
 
 
 def test_weights_are_packed_of_float32_rows_alone() -> None:
