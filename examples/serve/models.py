@@ -1,21 +1,21 @@
 """What the service computes, apart from HTTP: each function takes many requests at once."""
 
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import spacy
-import torch
 
 from spacy_elmo import LanguageModel, load_bilm, load_language_model
-from spacy_elmo.bilm import BiLMState
-from spacy_elmo.bilm.words import WordTypes
-from spacy_elmo.corpus.corpus import MARKS
 from spacy_elmo.embedding import EmbeddingError, Settings, manifest, read
 from spacy_elmo.embedding.documents import Document, EmbeddedDocument, Text
 from spacy_elmo.embedding.places import place
 from spacy_elmo.embedding.tokenizer import Tokenizer, tokenizer_config
 from spacy_elmo.embedding.vectors import Embedder
+from spacy_elmo.explain import fill_gap
+from spacy_elmo.explain.directions import directions
+from spacy_elmo.explain.surprisal import UNKNOWN_WORD
 
 
 class Vectors:
@@ -81,12 +81,12 @@ class Neighbours:
         documents = list(read(output))
         self._ids = [one.id for one in documents]
         self._texts = [one.text for one in documents]
-        self._matrix = _normed(np.stack([np.asarray(one.vectors, np.float32) for one in documents]))
+        self._matrix = directions(np.stack([np.asarray(one.vectors, np.float32) for one in documents]))
 
     def __call__(self, requests: list[tuple[str, int]]) -> list[list[dict[str, Any]]]:
         """For each text and number, so many documents, the most alike first."""
         found = self._vectors([text for text, _ in requests])
-        queries = _normed(np.stack([np.asarray(one.vectors, np.float32) for one in found]))
+        queries = directions(np.stack([np.asarray(one.vectors, np.float32) for one in found]))
         cosines = queries @ self._matrix.T
         return [
             [
@@ -103,23 +103,11 @@ class Cloze:
     def __init__(self, model: str) -> None:
         self._model: LanguageModel = load_language_model(model)
 
-    @torch.no_grad()
     def __call__(self, requests: list[tuple[list[str], int, int]]) -> list[list[dict[str, Any]]]:
         """For each sentence, number of the gap and number of words, the most probable words and log-probabilities."""
-        bilm, softmax = self._model.bilm, self._model.softmax
-        types = WordTypes.of([words for words, _, _ in requests], bilm.word_encoder)
-        layers, _ = bilm.engine.run(types, BiLMState.zeros(bilm.config, len(requests), bilm.device))
-        found = []
-        for sentence, (_, gap, n) in zip(layers[-1].split(types.lengths), requests, strict=True):
-            forward, backward = sentence.chunk(2, dim=1)
-            # Row 0 is the boundary: what stands before the gap is in row `gap`, what stands after it in `gap + 2`.
-            scores = (torch.stack([forward[gap], backward[gap + 2]]) @ softmax.weight.t() + softmax.bias).sum(0)
-            scores[: len(MARKS)] = -torch.inf
-            best = scores.log_softmax(0).topk(min(n, len(scores) - len(MARKS)))
-            words = [self._model.vocabulary[i] for i in best.indices.tolist()]
-            found.append([{"word": w, "log_probability": p} for w, p in zip(words, best.values.tolist(), strict=True)])
-        return found
+        return [self._fill(words, gap, n) for words, gap, n in requests]
 
-
-def _normed(rows: np.ndarray) -> np.ndarray:
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    def _fill(self, words: list[str], gap: int, n: int) -> list[dict[str, Any]]:
+        likely = fill_gap(self._model, words[:gap], words[gap + 1 :], n + 1).cloze.both
+        known = [(word, p) for word, p in likely if word != UNKNOWN_WORD]
+        return [{"word": word, "log_probability": math.log(p)} for word, p in known[:n]]

@@ -16,6 +16,7 @@ import spacy
 
 from spacy_elmo import load_language_model, score
 from spacy_elmo.embedding import EmbeddingError, Settings, embed
+from spacy_elmo.language.sampler import log_uniform
 from tests.conftest import random_bilm
 
 httpx = pytest.importorskip("httpx", reason="needs httpx, fastapi and uvicorn")
@@ -92,14 +93,17 @@ def test_entities_and_neighbours(server: Server) -> None:
 
 def test_cloze_is_what_both_directions_predict(server: Server) -> None:
     words = ["The", "capital", "of", "the", "x", "is", "a", "large", "city", "."]
+    model = load_language_model("en_elmo_sm")
+    known = np.log(log_uniform(len(model.vocabulary)))
     for gap in (0, 4, 9):
         found = server.post("/cloze", {"words": words, "gap": gap, "n": 20}).json()
         guesses = [one["word"] for one in found]
         assert [one["log_probability"] for one in found] == sorted([g["log_probability"] for g in found], reverse=True)
-        # The sentence's score takes each direction's prediction at the gap, from the words around it alone.
+        # The sentence's score takes each direction's prediction at the gap, from the words around it alone. What both
+        # know without looking at these counts once.
         filled = [[*words[:gap], guess, *words[gap + 1 :]] for guess in guesses]
-        scores = score(load_language_model("en_elmo_sm"), filled)
-        sums = [one.forward[gap] + one.backward[gap + 1] for one in scores]
+        scores = zip(score(model, filled), map(model.vocabulary.index, guesses), strict=True)
+        sums = [one.forward[gap] + one.backward[gap + 1] - known[number] for one, number in scores]
         assert np.diff([one["log_probability"] for one in found]) == pytest.approx(np.diff(sums), abs=1e-3)
     assert "country" in [one["word"] for one in server.post("/cloze", {"words": words, "gap": 4, "n": 20}).json()]
 
