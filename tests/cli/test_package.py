@@ -83,11 +83,19 @@ def test_a_model_without_such_facts_has_the_language_of_its_tokenizer_and_no_lic
     assert (meta["lang"], meta["license"], meta["author"]) == ("pt", "", "")
 
 
-def test_the_catalogue_speaks_for_a_model_that_does_not(tmp_path: Path) -> None:
-    result = elmo("package", "en_elmo_sm", tmp_path / "out", "--name", "elmo_again")
+def test_the_catalogue_speaks_for_a_model_that_does_not(tiny_bilm: BiLM, tmp_path: Path) -> None:
+    save_bilm(tiny_bilm, tmp_path / "cache" / "models" / "tiny")
+    model: dict[str, Any] = {"name": "tiny", "languages": ["da"], "licence": "CC0", "format": "native"}
+    model["files"] = [{"url": "https://example.org/tiny.zip"}]
+    (tmp_path / "catalogue.json").write_text(json.dumps({"models": [model]}), "utf8")
+    environment = {
+        "SPACY_ELMO_CACHE": str(tmp_path / "cache"),
+        "SPACY_ELMO_CATALOGUE": str(tmp_path / "catalogue.json"),
+    }
+    result = elmo("package", "tiny", tmp_path / "out", "--name", "elmo_again", environment=environment)
     assert result.code == 0, result.text
     meta = meta_of(tmp_path / "out")
-    assert (meta["lang"], meta["license"]) == ("en", "MIT")
+    assert (meta["lang"], meta["license"]) == ("da", "CC0")
 
 
 def test_a_saved_pipeline_says_of_itself_what_its_meta_says(tiny_source: str, tmp_path: Path) -> None:
