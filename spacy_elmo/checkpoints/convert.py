@@ -6,8 +6,7 @@ from os import PathLike
 from pathlib import Path
 
 from .format import Location
-from .formats import named
-from .save import save_bilm
+from .save import save_bilm, writer
 from .source import Source, locate
 
 
@@ -54,5 +53,4 @@ def convert(
     directory = save_bilm(bilm, target, format=format, dtype=dtype, overwrite=overwrite, vocabulary=vocabulary)
     taken = set(location.format.files(location))
     left = tuple(path for path in sorted(location.directory.iterdir()) if path.is_file() and path not in taken)
-    writer = named(format)
-    return Conversion(directory, left, tuple(writer.limits(bilm.config)) if writer else ())
+    return Conversion(directory, left, tuple(writer(format).limits(bilm.config)))

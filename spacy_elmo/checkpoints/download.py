@@ -18,13 +18,15 @@ from .transfer import Patience, fetch
 RECORD_FILE = "download.json"
 
 
-def download_model(name: str, *, force: bool = False, progress: bool = True, patience: Patience | None = None) -> Path:
+def download_model(
+    name: str, *, force: bool = False, show_progress: bool = True, patience: Patience | None = None
+) -> Path:
     """Download a published model, so that `load_bilm(name)` works offline. One that is here already is only checked.
 
     Args:
         name: Of the catalogue, see `python -m spacy elmo info`; or the address of one of the model's files.
         force: Download it again, and replace the one that is here.
-        progress: Show bars, where the output is a terminal.
+        show_progress: By bars, where the output is a terminal.
         patience: How long to bear with the server; None for the usual.
 
     Returns:
@@ -45,7 +47,7 @@ def download_model(name: str, *, force: bool = False, progress: bool = True, pat
             _check_record(here, model.name)
             return here
         with caching(directory):
-            _install(model, directory, progress, patience or Patience())
+            _install(model, directory, show_progress, patience or Patience())
     return directory
 
 
@@ -64,7 +66,7 @@ def _model(name: str) -> published.Published:
     return model
 
 
-def _install(model: published.Published, directory: Path, progress: bool, patience: Patience) -> None:
+def _install(model: published.Published, directory: Path, show_progress: bool, patience: Patience) -> None:
     """Everything happens beside the directory, which changes at the end, and whole."""
     # What is left of a download from other addresses is of no use.
     addresses = sha256("\n".join(file.url for file in model.files).encode("utf8")).hexdigest()[:12]
@@ -74,7 +76,7 @@ def _install(model: published.Published, directory: Path, progress: bool, patien
     before = _read_record(directory).get("fetched", {})
     record: dict[str, Any] = {"name": model.name, "fetched": {}, "files": {}}
     for file in model.files:
-        _fetch(file, fetched / file.name, progress, patience)
+        _fetch(file, fetched / file.name, show_progress, patience)
         record["fetched"][file.url] = _checked_digest(file, fetched / file.name, before, directory)
     with new_directory(directory, overwrite=True, advice=ADVICE) as ready:
         try:
@@ -89,7 +91,7 @@ def _install(model: published.Published, directory: Path, progress: bool, patien
     shutil.rmtree(working, ignore_errors=True)
 
 
-def _fetch(file: published.PublishedFile, path: Path, progress: bool, patience: Patience) -> None:
+def _fetch(file: published.PublishedFile, path: Path, show_progress: bool, patience: Patience) -> None:
     if path.exists():
         return  # an earlier call got this far
     import requests
@@ -97,7 +99,9 @@ def _fetch(file: published.PublishedFile, path: Path, progress: bool, patience: 
 
     with (
         requests.Session() as session,
-        tqdm(desc=path.name, unit="B", unit_scale=True, unit_divisor=1024, disable=None if progress else True) as bar,
+        tqdm(
+            desc=path.name, unit="B", unit_scale=True, unit_divisor=1024, disable=None if show_progress else True
+        ) as bar,
     ):
         fetch(session, file.url, path, file.bytes, patience, bar)
 

@@ -70,8 +70,8 @@ def build(
 def _number(
     train: Texts,
     heldout: Texts,
-    numbers: "Numbers",
-    shards: "Shards",
+    numbers: Numbers,
+    shards: Shards,
     settings: TextSettings,
     n_workers: int,
     show_progress: bool,
@@ -97,7 +97,7 @@ def _number(
 
 
 def _write(
-    directory: Path, numbers: "Numbers", counts: IntArray, shards: "Shards", heldout: Documents
+    directory: Path, numbers: Numbers, counts: IntArray, shards: Shards, heldout: Documents
 ) -> dict[str, dict[str, Any]]:
     """Write numbered documents as types, and the words.
 

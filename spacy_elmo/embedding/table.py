@@ -123,11 +123,11 @@ class Writer:
         self._writer.write_batch(to_batch(documents, self._schema), row_group_size=len(documents))
 
 
-def reading(source: Any, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+def reading(source: Any) -> Iterator[pa.RecordBatch]:
     """The rows of a part, some at a time. source: a path or a binary file."""
     with parquet.ParquetFile(source, page_checksum_verification=True) as file:
         for group in range(file.num_row_groups):
-            yield from file.iter_batches(batch_size=256, row_groups=[group], columns=columns, use_threads=False)
+            yield from file.iter_batches(batch_size=256, row_groups=[group], use_threads=False)
 
 
 def _leaves(schema: pa.Schema) -> list[str]:

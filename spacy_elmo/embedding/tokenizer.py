@@ -8,6 +8,7 @@ from ..checkpoints import CheckpointError, locate
 from ..corpus.errors import CorpusError
 from ..corpus.tokenize import MAX_STRINGS, load_nlp
 from ..language.metadata import read_text_settings
+from ..layers.spans import sentences_or_doc
 from .documents import Document, Reject, Text, spans
 from .errors import EmbeddingError
 from .settings import Settings
@@ -61,11 +62,10 @@ class Tokenizer:
 
 def of_doc(id: str, doc: Doc) -> Document:
     """The words of a Doc: its sentences where it has any, and else all of it as one, as the component reads it."""
-    sents = doc.sents if doc.has_annotation("SENT_START") else [doc[:]]
     tokens: list[str] = []
     offsets: list[tuple[int, int]] = []
     sentences: list[tuple[int, int]] = []
-    for sent in sents:
+    for sent in sentences_or_doc([doc])[0]:
         begin = len(tokens)
         for token in sent:
             text = token.text

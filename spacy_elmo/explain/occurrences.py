@@ -6,6 +6,7 @@ from typing import Any
 
 from spacy.tokens import Doc, Span, Token
 
+from ..layers.spans import sentences_or_doc
 from .errors import ExplainError
 
 
@@ -43,7 +44,7 @@ def find_occurrences(docs: Iterable[Doc], word: str, by: str | None = None) -> I
     """
     wanted = word.casefold()
     for doc in docs:
-        for sentence in doc.sents if doc.has_annotation("SENT_START") else [doc[:]]:
+        for sentence in sentences_or_doc([doc])[0]:
             yield from _in_sentence(sentence, wanted, by)
 
 

@@ -20,6 +20,7 @@ from ..corpus.sentences import read_sentences
 from ..corpus.texts import CHUNK_BYTES
 from ..corpus.tokenize import TextSettings, language_config, load_nlp
 from ..language.metadata import CONFIG_FILE, read_text_settings, read_vocabulary
+from ..layers.spans import sentences_or_doc
 from ..similarity import WordFrequencies
 from .errors import ExplainError
 
@@ -79,8 +80,7 @@ def read_docs(paths: Sequence[Path], settings: TextSettings) -> Iterator[Doc]:
 def split_text(text: str, settings: TextSettings) -> list[list[str]]:
     """The sentences of a text, lists of words."""
     doc = load_nlp(settings.nlp)(text)
-    sentences = doc.sents if doc.has_annotation("SENT_START") else [doc[:]]
-    found = [[token.text for token in sentence if not token.is_space] for sentence in sentences]
+    found = [[token.text for token in sentence if not token.is_space] for sentence in sentences_or_doc([doc])[0]]
     return [words for words in found if words]
 
 

@@ -44,7 +44,7 @@ def write_catalogue(path: Path, server: Server, **facts: str | int) -> Path:
 
 
 def download(name: str, force: bool = False) -> Path:
-    return download_model(name, force=force, progress=False, patience=HASTY)
+    return download_model(name, force=force, show_progress=False, patience=HASTY)
 
 
 def message_of(name: str, force: bool = False) -> str:

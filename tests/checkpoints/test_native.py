@@ -12,15 +12,10 @@ import torch
 
 from spacy_elmo import BiLM, BiLMConfig, CheckpointError, load_bilm, save_bilm
 from spacy_elmo.checkpoints import native, tensors
+from tests.checkpoints.test_allennlp import message_of
 from tests.conftest import TINY, random_bilm
 
 SENTENCES = [["The", "cat", "sat"], ["naïve"], []]
-
-
-def message_of(source: Any) -> str:
-    with pytest.raises(CheckpointError) as error:
-        load_bilm(source)
-    return str(error.value)
 
 
 @pytest.fixture

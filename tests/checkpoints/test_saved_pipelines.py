@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import spacy
 import srsly
-import torch
 
 from spacy_elmo import BiLM, CheckpointError, load_bilm
 from spacy_elmo.checkpoints import describe, locate
+from tests.checkpoints.test_source import assert_same_parameters
 from tests.cli.helpers import elmo
 from tests.conftest import random_bilm
 
@@ -30,15 +30,9 @@ def saved(tmp_path_factory: pytest.TempPathFactory, tiny_source: str) -> Path:
     return save_pipeline(tmp_path_factory.mktemp("saved") / "pipeline", tiny_source, "elmo")
 
 
-def assert_same(found: BiLM, wanted: BiLM) -> None:
-    assert found.config == wanted.config
-    for name, tensor in wanted.state_dict().items():
-        assert torch.equal(found.state_dict()[name], tensor), name
-
-
 @pytest.mark.parametrize("inner", ["", "elmo", "elmo/model", "elmo/cfg", "config.cfg", "meta.json"])
 def test_a_pipeline_or_its_component_is_a_source(saved: Path, tiny_bilm: BiLM, inner: str) -> None:
-    assert_same(load_bilm(saved / inner, device="cpu"), tiny_bilm)
+    assert_same_parameters(load_bilm(saved / inner, device="cpu"), tiny_bilm)
     facts = describe(locate(saved / inner))
     assert (facts["format"], facts["family"], facts["dtype"]) == ("spacy", "bilm-tf", "float32")
     assert list(facts["files"]) == [str(saved / "elmo" / "model")]
@@ -51,7 +45,7 @@ def test_an_installed_package_is_a_source_by_its_name(
     shutil.copytree(saved, package / "en_with_elmo-1.2.3")
     (package / "__init__.py").write_text("raise ImportError('it is looked for, and not run')", "utf8")
     monkeypatch.syspath_prepend(tmp_path)
-    assert_same(load_bilm("en_with_elmo", device="cpu"), tiny_bilm)
+    assert_same_parameters(load_bilm("en_with_elmo", device="cpu"), tiny_bilm)
     with pytest.raises(CheckpointError, match="'en_with_elmo_too' names no ELMo model"):
         load_bilm("en_with_elmo_too")
     with pytest.raises(CheckpointError, match="'spacy' names no ELMo model"):
@@ -62,7 +56,7 @@ def test_of_several_one_is_to_be_named(tmp_path: Path, tiny_source: str, tiny_bi
     path = save_pipeline(tmp_path / "pipeline", tiny_source, "elmo", "other")
     with pytest.raises(CheckpointError, match=r"with 2 biLMs. Give .*pipeline/elmo or .*pipeline/other"):
         load_bilm(path)
-    assert_same(load_bilm(path / "other", device="cpu"), tiny_bilm)
+    assert_same_parameters(load_bilm(path / "other", device="cpu"), tiny_bilm)
 
 
 def test_a_pipeline_without_one_says_so(tmp_path: Path, tiny_source: str) -> None:
@@ -84,7 +78,7 @@ def test_the_trained_weights_are_those_of_the_pipeline(tmp_path: Path, tiny_sour
     place = next(i for i, shims in enumerate(message["shims"]) if shims)
     message["shims"][place] = [pack(changed)]
     path.write_bytes(srsly.msgpack_dumps(message))
-    assert_same(load_bilm(tmp_path / "pipeline", device="cpu"), changed)
+    assert_same_parameters(load_bilm(tmp_path / "pipeline", device="cpu"), changed)
     assert pipe is not None
 
 
@@ -94,7 +88,7 @@ def test_the_commands_take_a_pipeline(saved: Path, tmp_path: Path, tiny_bilm: Bi
     assert json.loads(result.output)["format"] == "spacy"
     result = elmo("convert", saved, tmp_path / "native", "--to", "native")
     assert result.code == 0, result.text
-    assert_same(load_bilm(tmp_path / "native", device="cpu"), tiny_bilm)
+    assert_same_parameters(load_bilm(tmp_path / "native", device="cpu"), tiny_bilm)
 
 
 def damaged(saved: Path, tmp_path: Path, data: bytes) -> str:

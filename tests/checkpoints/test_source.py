@@ -10,13 +10,7 @@ from spacy_elmo import BiLM, CheckpointError, load_bilm, save_bilm
 from spacy_elmo.checkpoints import Location, embedded_models, locate, published
 from spacy_elmo.checkpoints.allennlp import ALLENNLP
 from spacy_elmo.checkpoints.manylangs import MANYLANGS
-from tests.checkpoints.test_allennlp import OPTIONS, WEIGHTS, write_pair
-
-
-def message_of(source: Any) -> str:
-    with pytest.raises(CheckpointError) as error:
-        load_bilm(source)
-    return str(error.value)
+from tests.checkpoints.test_allennlp import OPTIONS, WEIGHTS, message_of, write_pair
 
 
 def assert_allennlp(bilm: BiLM) -> None:

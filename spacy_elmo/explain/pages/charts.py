@@ -100,11 +100,11 @@ def picture(chart: Any, colours: dict[str, str]) -> str:
     return theme.resolved(svg(chart.properties(background="var(--paper)")), colours)
 
 
-def png(picture: str, scale: float = 2) -> bytes:
-    """A picture in pixels."""
+def png(picture: str) -> bytes:
+    """A picture in pixels, two for each of its own."""
     import vl_convert
 
-    return bytes(vl_convert.svg_to_png(picture, scale=scale))
+    return bytes(vl_convert.svg_to_png(picture, scale=2))
 
 
 @lru_cache(maxsize=1)

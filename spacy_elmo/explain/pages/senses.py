@@ -165,15 +165,15 @@ def _line(i: int, senses: Senses, names: list[str]) -> str:
     )
 
 
-def in_context(occurrence: Occurrence, n_characters: int = CONTEXT) -> str:
+def in_context(occurrence: Occurrence) -> str:
     """A word in bold with what stands around it, as HTML. Where that is much, dots say that there is more."""
     words, i = occurrence.words, occurrence.position
     gap = blank_before(words, i)
     before, after = joined(words[:i]), joined(words[i:])[len(words[i]) :]
-    if len(before) > n_characters:
-        before = "…" + before[-n_characters:]
-    if len(after) > n_characters:
-        after = after[:n_characters] + "…"
+    if len(before) > CONTEXT:
+        before = "…" + before[-CONTEXT:]
+    if len(after) > CONTEXT:
+        after = after[:CONTEXT] + "…"
     return f"{escape(before)}{gap}<b>{escape(occurrence.word)}</b>{escape(after)}"
 
 
