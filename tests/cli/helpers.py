@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 _server = get_context("forkserver")
 _server.set_forkserver_preload(["tests.pretraining.warm"])
@@ -25,13 +26,21 @@ class Result:
 
 
 def spacy(
-    *arguments: str | Path, directory: Path | None = None, environment: Mapping[str, str] | None = None
+    *arguments: str | Path,
+    directory: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    piped: bytes | None = None,
 ) -> Result:
-    """`python -m spacy ARGUMENTS`, with these variables of the environment beside those that are there."""
+    """`python -m spacy ARGUMENTS`, with these variables of the environment beside those that are there.
+
+    piped: what comes from standard input.
+    """
     with TemporaryDirectory() as folder:
-        written = Path(folder, "output"), Path(folder, "errors")
+        given, *written = (Path(folder, name) for name in ("input", "output", "errors"))
+        if piped is not None:
+            given.write_bytes(piped)
         process = _server.Process(
-            target=_spacy, args=([*map(str, arguments)], directory, written, {**(environment or {})})
+            target=_spacy, args=([*map(str, arguments)], directory, given, written, {**(environment or {})})
         )
         process.start()
         process.join(120)
@@ -41,7 +50,7 @@ def spacy(
 
 
 def _spacy(
-    arguments: list[str], directory: Path | None, written: tuple[Path, Path], environment: dict[str, str]
+    arguments: list[str], directory: Path | None, given: Path, written: list[Path], environment: dict[str, str]
 ) -> None:
     """As spaCy's own __main__ does it."""
     from spacy.cli import setup_cli
@@ -49,15 +58,17 @@ def _spacy(
     os.environ.update(ANSI_COLORS_DISABLED="1", COLUMNS="120", **environment)
     for stream, path in zip((1, 2), written, strict=True):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), stream)
+    if given.exists():
+        sys.stdin = given.open(encoding="utf8")
     if directory:
         os.chdir(directory)
     sys.argv = ["spacy", *arguments]
     setup_cli()
 
 
-def elmo(*arguments: str | Path, directory: Path | None = None, environment: Mapping[str, str] | None = None) -> Result:
-    """`python -m spacy elmo ARGUMENTS`."""
-    return spacy("elmo", *arguments, directory=directory, environment=environment)
+def elmo(*arguments: str | Path, **process: Any) -> Result:
+    """`python -m spacy elmo ARGUMENTS`, see `spacy`."""
+    return spacy("elmo", *arguments, **process)
 
 
 def assert_fails(result: Result, *words: str) -> None:

@@ -1,8 +1,6 @@
 """`embed` as users call it."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -40,9 +38,8 @@ def test_the_exit_code_says_that_some_failed(tmp_path: Path, tiny_source: str) -
 
 
 def test_standard_input(tmp_path: Path, tiny_source: str) -> None:
-    call = [sys.executable, "-m", "spacy", "elmo", "embed", "-", str(tmp_path / "out.h5"), "-m", tiny_source]
-    done = subprocess.run([*call, "-f", "tokens"], input=b"a b\nc d e\n", capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr
+    result = elmo("embed", "-", tmp_path / "out.h5", "-m", tiny_source, "-f", "tokens", piped=b"a b\nc d e\n")
+    assert result.code == 0, result.text
     assert [one.tokens for one in read(tmp_path / "out.h5")] == [["a", "b"], ["c", "d", "e"]]
 
 

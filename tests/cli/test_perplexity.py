@@ -3,8 +3,6 @@
 import json
 import math
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -92,9 +90,8 @@ def test_tokens_and_standard_input(tmp_path: Path, output: Path) -> None:
     text = write_lines(tmp_path / "text.txt", ["baf bak , bam's", "", "fin ."])
     *sentences, _ = json_lines(output / "model-best", text, "--per-sentence", "--format", "tokens")
     assert [one["sentence"] for one in sentences] == ["baf bak , bam's", "fin ."]
-    call = [sys.executable, "-m", "spacy", "elmo", "perplexity", str(output / "model-best"), "-", "--json"]
-    piped = subprocess.run(call, input="baf bam's", capture_output=True, text=True, check=True)
-    assert json.loads(piped.stdout)["predictions"] == len(["baf", "bam", "'s", "</S>"])
+    piped = elmo("perplexity", output / "model-best", "-", "--json", piped=b"baf bam's")
+    assert json.loads(piped.output)["predictions"] == len(["baf", "bam", "'s", "</S>"])
     result = elmo("perplexity", output / "model-best", text, "--format", "lines")
     assert_fails(result, "a format of texts is one of documents, sentences, tokens, not 'lines'")
 
