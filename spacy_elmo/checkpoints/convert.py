@@ -6,7 +6,7 @@ from os import PathLike
 from pathlib import Path
 
 from .format import Location
-from .save import save_bilm, writer
+from .save import save_bilm, writable
 from .source import Source, locate
 
 
@@ -53,4 +53,4 @@ def convert(
     directory = save_bilm(bilm, target, format=format, dtype=dtype, overwrite=overwrite, vocabulary=vocabulary)
     taken = set(location.format.files(location))
     left = tuple(path for path in sorted(location.directory.iterdir()) if path.is_file() and path not in taken)
-    return Conversion(directory, left, tuple(writer(format).limits(bilm.config)))
+    return Conversion(directory, left, tuple(writable(format).limits(bilm.config)))

@@ -49,10 +49,10 @@ def save_bilm(
         CheckpointError: The weights exceed float16's range, are not finite, or have no place in the format.
         DiskError: The disk does not take it.
     """
-    written = writer(format)
-    files = written.serialize(bilm, dtype, vocabulary)
+    writer = writable(format)
+    files = writer.serialize(bilm, dtype, vocabulary)
     directory = Path(path)
-    kept = _kept(directory, written, set(files), overwrite)
+    kept = _kept(directory, writer, set(files), overwrite)
     with new_directory(directory, overwrite=overwrite or bool(kept)) as unfinished:
         for name, content in files.items():
             (unfinished / name).write_bytes(content)
@@ -61,7 +61,7 @@ def save_bilm(
     return directory
 
 
-def writer(name: str) -> Format:
+def writable(name: str) -> Format:
     """The format of a name, in which biLMs are written. Raises CheckpointError where there is none."""
     format = named(name)
     if format is None or not format.written:

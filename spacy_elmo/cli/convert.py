@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 from wasabi import msg
 
+from .arguments import Dtype, SourceArgument, WeightsOption, source_of
 from .failing import failing
-from .source import SourceArgument, WeightsOption, source_of
 
 
 class Format(str, Enum):
@@ -16,13 +16,6 @@ class Format(str, Enum):
 
     native = "native"
     allennlp = "allennlp"
-
-
-class Dtype(str, Enum):
-    """How its numbers can be stored."""
-
-    float32 = "float32"
-    float16 = "float16"
 
 
 def convert(

@@ -3,17 +3,14 @@
 import configparser
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import Annotated, Any, cast
 
 import typer
 from spacy.cli._util import import_code
 from wasabi import msg
 
+from .arguments import Dtype, WeightsOption, source_of
 from .failing import failing
-from .source import WeightsOption, source_of
-
-if TYPE_CHECKING:
-    from ..embedding.settings import Dtype, Pool
 
 # Of the exit code where some documents failed, and all others have their vectors.
 SOME_FAILED = 3
@@ -25,13 +22,6 @@ class Pooling(str, Enum):
     none = "none"
     sentence = "sentence"
     doc = "doc"
-
-
-class Number(str, Enum):
-    """How vectors can be written."""
-
-    float16 = "float16"
-    float32 = "float32"
 
 
 class Engine(str, Enum):
@@ -58,7 +48,7 @@ def embed(
         Pooling,
         typer.Option("--pool", help="A vector for each token (none), or their mean over a sentence or document"),
     ] = Pooling.none,
-    dtype: Annotated[Number, typer.Option("--dtype", help="How to write vectors")] = Number.float32,
+    dtype: Annotated[Dtype, typer.Option("--dtype", help="How to write vectors")] = Dtype.float32,
     format: Annotated[
         str,
         typer.Option(
@@ -117,8 +107,8 @@ def embed(
 
         settings = Settings(
             layers=layers,
-            pool=cast("Pool", pool.value),
-            dtype=cast("Dtype", dtype.value),
+            pool=cast(Any, pool.value),
+            dtype=cast(Any, dtype.value),
             format=cast(Any, format),
             field=field,
             id_field=id_field,
@@ -132,7 +122,7 @@ def embed(
                 paths[-1],
                 source_of(model, weights),
                 settings,
-                engine=cast(Literal["local", "ray"], engine.value),
+                engine=cast(Any, engine.value),
                 workers=workers,
                 device=device,
                 code=code,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from wasabi import msg
 
+from .arguments import FormatOption, ModelOption
 from .failing import failing
-from .source import SOURCE_HELP
 
 if TYPE_CHECKING:
     from spacy import Language
@@ -26,7 +26,6 @@ Examples:
 
 explain_cli = typer.Typer(name="explain", help=HELP, no_args_is_help=True, rich_markup_mode=None)
 
-ModelOption = Annotated[str, typer.Option("--model", "-m", metavar="SOURCE", help=SOURCE_HELP)]
 OutputOption = Annotated[
     Path | None,
     typer.Option(
@@ -41,10 +40,6 @@ CorpusArgument = Annotated[
     typer.Argument(
         metavar="CORPUS…", help="Files, directories or globs: text, .jsonl, .conllu, .spacy", show_default=False
     ),
-]
-FormatOption = Annotated[
-    str | None,
-    typer.Option("--format", "-f", help="What a line of text is: documents, sentences, or tokens", show_default=False),
 ]
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from wasabi import msg
 
+from .arguments import SOURCE_HELP, WeightsOption, source_of
 from .failing import failing
-from .source import SOURCE_HELP, WeightsOption, source_of
 
 if TYPE_CHECKING:
     from ..checkpoints import Source

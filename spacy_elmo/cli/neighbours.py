@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from .arguments import FormatOption, ModelOption
 from .failing import failing
-from .source import SOURCE_HELP
 
 
 def neighbours(
@@ -18,7 +18,7 @@ def neighbours(
     text: Annotated[
         str, typer.Argument(metavar="TEXT", help="A sentence with the *word* that is meant", show_default=False)
     ],
-    model: Annotated[str, typer.Option("--model", "-m", metavar="SOURCE", help=SOURCE_HELP)] = "en_elmo_sm",
+    model: ModelOption = "en_elmo_sm",
     n: Annotated[int, typer.Option("-n", min=1, help="How many neighbours")] = 10,
     layer: Annotated[int, typer.Option("--layer", help="Whose vectors; negative ones from the top")] = -1,
     other_forms: Annotated[bool, typer.Option("--other-forms", help="Leave out the same form")] = False,
@@ -26,10 +26,7 @@ def neighbours(
         Path | None,
         typer.Option("--index", help="A directory to keep the vectors in for the next time", show_default=False),
     ] = None,
-    format: Annotated[
-        str | None,
-        typer.Option("--format", "-f", help="What a line of text is: documents, sentences, or tokens"),
-    ] = None,
+    format: FormatOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines for programs")] = False,
 ) -> None:
     """Find the words of a corpus whose vectors are nearest to that of a word in its sentence.

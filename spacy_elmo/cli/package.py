@@ -9,8 +9,8 @@ import typer
 from wasabi import msg
 
 from ..errors import ElmoError
+from .arguments import SourceArgument, WeightsOption, source_of
 from .failing import failing
-from .source import SourceArgument, WeightsOption, source_of
 
 if TYPE_CHECKING:
     from spacy import Language

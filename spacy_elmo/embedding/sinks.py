@@ -4,7 +4,6 @@ A job writes parts first, so that it can go on when it was killed; the file is m
 """
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -71,10 +70,8 @@ def _remove_parts(target: Path) -> None:
     """Those of a file that are there still, since a process was killed after it had written the file."""
     parts = Path(f"{target}.parts")
     with suppress(EmbeddingError):  # there are none
-        is_older = read(place(str(parts)))["complete"] and os.path.getmtime(parts / MANIFEST) <= os.path.getmtime(
-            target
-        )
-        if is_older:
+        is_complete, made = read(place(str(parts)))["complete"], (parts / MANIFEST).stat().st_mtime_ns
+        if is_complete and made <= target.stat().st_mtime_ns:
             shutil.rmtree(parts)
 
 
