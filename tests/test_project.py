@@ -1,8 +1,6 @@
 """The workflows in project.yml."""
 
 import re
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from weasel.cli.run import project_run
 
 from experiments.datasets import read_docs
 
+from .cli import helpers
 from .conftest import REPOSITORY
 
 PROJECT = srsly.read_yaml(REPOSITORY / "project.yml")
@@ -70,7 +69,6 @@ def test_a_command_runs_through_spacy_project(tmp_path: Path) -> None:
     """With the repository's files linked into another folder, so that the test leaves nothing behind."""
     for part in ("assets", "configs", "experiments", "project.yml"):
         (tmp_path / part).symlink_to(REPOSITORY / part)
-    command = [sys.executable, "-m", "spacy", "project", "run", "convert-demo", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = helpers.spacy("project", "run", "convert-demo", tmp_path)
+    assert done.code == 0, done.text
     assert len(read_docs(tmp_path / "corpus" / "demo" / "train.spacy")) == 280

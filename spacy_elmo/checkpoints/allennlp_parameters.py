@@ -40,15 +40,26 @@ def to_allennlp(parameters: Mapping[str, Tensor], config: BiLMConfig) -> dict[st
 
 def from_allennlp(theirs: Mapping[str, Tensor], config: BiLMConfig) -> dict[str, Tensor]:
     """The inverse of `to_allennlp`. All of AllenNLP's parameters have to be there."""
+    parameters = {ours: theirs[name] for name, ours in _same(config).items()}
+    parameters |= highways_from_allennlp(theirs, config, f"{_CNN}._highways", "char_cnn.highways")
+    return parameters | lstms_from_allennlp(theirs, config, "_elmo_lstm.")
+
+
+def highways_from_allennlp(theirs: Mapping[str, Tensor], config: BiLMConfig, name: str, ours: str) -> dict[str, Tensor]:
+    """Of AllenNLP's highway layers, which have this name there, and another one with us."""
     parameters = {}
-    for name, ours in _same(config).items():
-        parameters[ours] = theirs[name]
     for number, kind in product(range(config.n_highway), _KINDS):
-        transform, kept = theirs[f"{_CNN}._highways._layers.{number}.{kind}"].chunk(2)
-        parameters[f"char_cnn.highways.{number}.transform.{kind}"] = transform
-        parameters[f"char_cnn.highways.{number}.carry.{kind}"] = -kept
+        transform, kept = theirs[f"{name}._layers.{number}.{kind}"].chunk(2)
+        parameters[f"{ours}.{number}.transform.{kind}"] = transform
+        parameters[f"{ours}.{number}.carry.{kind}"] = -kept
+    return parameters
+
+
+def lstms_from_allennlp(theirs: Mapping[str, Tensor], config: BiLMConfig, prefix: str = "") -> dict[str, Tensor]:
+    """Of AllenNLP's LSTM layers, whose names begin so."""
+    parameters = {}
     for number, direction in product(range(config.n_layers), _DIRECTIONS):
-        ours, name = f"{direction}_layers.{number}", f"_elmo_lstm.{direction}_layer_{number}"
+        ours, name = f"{direction}_layers.{number}", f"{prefix}{direction}_layer_{number}"
         weights = [_gates_swapped(theirs[f"{name}.{part}.weight"]) for part in ("input_linearity", "state_linearity")]
         bias = _swap_gates(theirs[f"{name}.state_linearity.bias"])
         # One copy of the largest weights: fine-tuning through AllenNLP's class makes it for every batch.

@@ -8,8 +8,8 @@ Its code runs a word encoder of convolutions, or of word vectors alone, before t
 
 import os
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,15 @@ from torch import Tensor
 from ..bilm import BiLMConfig
 from ..bilm.config import LexiconConfig
 from ..bilm.lexicon import Lexicon
-from ..bilm.lstm import FORGET_BIAS
 from ..disk import read_json
+from .allennlp_parameters import highways_from_allennlp, lstms_from_allennlp
 from .bounds import check_counts, check_size, read_lexicon
 from .contents import Contents
 from .errors import CheckpointError
 from .format import Format, Location
+from .hdf5 import Shapes
 from .pickles import Parameters, read_parameters
+from .tensors import shape_faults
 
 CONFIG_FILE = "config.json"
 CHARACTERS_FILE, WORDS_FILE = "char.dic", "word.dic"
@@ -77,14 +79,16 @@ def _read(directory: Path) -> Contents:
     config = _config(options, lexicon, where)
     check_counts(config, where)
     check_size(config, sum((directory / name).stat().st_size for name in found), str(directory))
-    arrays = _arrays(config)
-    for name, tensors in found.items():
-        wanted = {array.name: array.shape for array in arrays if array.file == name}
-        _check(directory / name, where, wanted, {key: tuple(tensor.shape) for key, tensor in tensors.items()})
-    parameters: dict[str, Tensor] = {}
-    for array in arrays:
-        parameters |= array.convert(found[array.file][array.name].to(torch.float32, copy=True))
-    return Contents(str(directory), config, _joined(config, parameters), lexicon)
+    for name, wanted in _shapes(config).items():
+        if faults := shape_faults(wanted, {key: tuple(tensor.shape) for key, tensor in found[name].items()}):
+            raise CheckpointError(
+                f"{directory / name} does not go with the dimensions in {where} and the lexicons beside it: {faults}."
+            )
+    embedder, encoder = (
+        {key: tensor.to(torch.float32, copy=True) for key, tensor in found[name].items()}
+        for name in (TOKEN_EMBEDDER_FILE, ENCODER_FILE)
+    )
+    return Contents(str(directory), config, _parameters(config, embedder, encoder), lexicon)
 
 
 # Dimensions
@@ -267,105 +271,47 @@ def _read_entries(path: Path) -> dict[str, int]:
     return entries
 
 
-# Arrays
+# Parameters
 
+_OURS = "lexicon_encoder"
 _WORDS = "word_emb_layer.embedding.weight"
 _CHARACTERS = "char_emb_layer.embedding.weight"
 
 
-@dataclass(frozen=True)
-class Array:
-    """An array of a file, and the parameters of `BiLM`, or parts of them, that it becomes."""
-
-    file: str
-    name: str
-    shape: tuple[int, ...]
-    convert: Callable[[Tensor], dict[str, Tensor]]
-
-
-def _as(name: str) -> Callable[[Tensor], dict[str, Tensor]]:
-    return lambda array: {name: array}
-
-
-def _highway(name: str, kind: str) -> Callable[[Tensor], dict[str, Tensor]]:
-    """The transformed part first, then the gate, which here is that of the input that is carried on."""
-
-    def convert(array: Tensor) -> dict[str, Tensor]:
-        transform, kept = array.chunk(2)
-        return {f"{name}.transform.{kind}": transform.contiguous(), f"{name}.carry.{kind}": -kept}
-
-    return convert
-
-
-def _gates(name: str, constant: float = 0.0) -> Callable[[Tensor], dict[str, Tensor]]:
-    """Gates in the order input, forget, candidate, output.
-
-    The forget gate's constant is part of their bias, and not of ours.
-    """
-
-    def convert(array: Tensor) -> dict[str, Tensor]:
-        i, f, j, o = array.chunk(4)
-        return {name: torch.cat([i, j, f - constant, o])}
-
-    return convert
-
-
-def _arrays(config: BiLMConfig) -> list[Array]:
-    """Everything the files of this config hold."""
-    lexicon, projection, cell = config.lexicon, config.projection_dim, config.cell_dim
+def _shapes(config: BiLMConfig) -> dict[str, Shapes]:
+    """Of everything that each file of this config holds."""
+    lexicon, n_filters = config.lexicon, config.n_filters
+    projection, gates = config.projection_dim, 4 * config.cell_dim
     assert lexicon is not None
-    table: list[Array] = []
-
-    def add(file: str, name: str, shape: tuple[int, ...], convert: Callable[[Tensor], dict[str, Tensor]]) -> None:
-        table.append(Array(file, name, shape, convert))
-
-    ours = "lexicon_encoder"
+    embedder: Shapes = {}
     if lexicon.n_words:
-        add(TOKEN_EMBEDDER_FILE, _WORDS, (lexicon.n_words, lexicon.word_dim), _as(f"{ours}.words.weight"))
+        embedder[_WORDS] = lexicon.n_words, lexicon.word_dim
     if lexicon.n_characters:
-        inner, n_filters = f"{ours}.characters", config.n_filters
-        shape: tuple[int, ...] = (lexicon.n_characters, config.char_dim)
-        add(TOKEN_EMBEDDER_FILE, _CHARACTERS, shape, _as(f"{inner}.embedding.weight"))
+        embedder[_CHARACTERS] = lexicon.n_characters, config.char_dim
         for i, (width, count) in enumerate(config.filters):
-            for kind, shape in (("weight", (count, config.char_dim, width)), ("bias", (count,))):
-                name = f"convolutions.{i}.{kind}"
-                add(TOKEN_EMBEDDER_FILE, name, shape, _as(f"{inner}.{name}"))
+            embedder |= {
+                f"convolutions.{i}.weight": (count, config.char_dim, width),
+                f"convolutions.{i}.bias": (count,),
+            }
         for i in range(config.n_highway):
-            for kind, shape in (("weight", (2 * n_filters, n_filters)), ("bias", (2 * n_filters,))):
-                name = f"highways._layers.{i}.{kind}"
-                add(TOKEN_EMBEDDER_FILE, name, shape, _highway(f"{inner}.highways.{i}", kind))
-    for kind, shape in (("weight", (projection, config.feature_dim)), ("bias", (projection,))):
-        add(TOKEN_EMBEDDER_FILE, f"projection.{kind}", shape, _as(f"{ours}.projection.{kind}"))
-    for direction in ("forward", "backward"):
-        for layer in range(config.n_layers):
-            theirs, ours = f"{direction}_layer_{layer}", f"{direction}_layers.{layer}"
-            for part in ("input", "state"):
-                name = f"{theirs}.{part}_linearity.weight"
-                add(ENCODER_FILE, name, (4 * cell, projection), _gates(f"{ours}.{part}_weight"))
-            add(ENCODER_FILE, f"{theirs}.state_linearity.bias", (4 * cell,), _gates(f"{ours}.bias", FORGET_BIAS))
-            add(ENCODER_FILE, f"{theirs}.state_projection.weight", (projection, cell), _as(f"{ours}.projection"))
-    return table
+            name, doubled = f"highways._layers.{i}", 2 * n_filters
+            embedder |= {f"{name}.weight": (doubled, n_filters), f"{name}.bias": (doubled,)}
+    embedder |= {"projection.weight": (projection, config.feature_dim), "projection.bias": (projection,)}
+    encoder: Shapes = {}
+    for direction, layer in product(("forward", "backward"), range(config.n_layers)):
+        name = f"{direction}_layer_{layer}"
+        encoder |= {f"{name}.{part}_linearity.weight": (gates, projection) for part in ("input", "state")}
+        encoder |= {f"{name}.state_linearity.bias": (gates,)}
+        encoder |= {f"{name}.state_projection.weight": (projection, config.cell_dim)}
+    return {TOKEN_EMBEDDER_FILE: embedder, ENCODER_FILE: encoder}
 
 
-def _joined(config: BiLMConfig, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The LSTMs' weights of input and state beside each other, as ours are."""
-    for direction in ("forward", "backward"):
-        for layer in range(config.n_layers):
-            name = f"{direction}_layers.{layer}"
-            parts = [parameters.pop(f"{name}.{part}_weight") for part in ("input", "state")]
-            parameters[f"{name}.weight"] = torch.cat(parts, dim=1)
-    return parameters
-
-
-def _check(path: Path, where: str, wanted: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]) -> None:
-    faults = [f"missing: {name}" for name in wanted if name not in found]
-    faults += [f"surplus: {name}" for name in sorted(set(found) - set(wanted))]
-    faults += [
-        f"{name} has the shape {found[name]}, but {wanted[name]} is asked for"
-        for name in wanted
-        if name in found and found[name] != wanted[name]
-    ]
-    if faults:
-        raise CheckpointError(
-            f"{path} does not go with the dimensions in {where} and the lexicons beside it: {'; '.join(faults)}."
-        )
+def _parameters(config: BiLMConfig, embedder: Parameters, encoder: Parameters) -> dict[str, Tensor]:
+    """Those of `BiLM`. Highways and LSTMs are AllenNLP's modules."""
+    names = {_WORDS: "words.weight", _CHARACTERS: "characters.embedding.weight"}
+    for kind in ("weight", "bias"):
+        names[f"projection.{kind}"] = f"projection.{kind}"
+        names |= {(name := f"convolutions.{i}.{kind}"): f"characters.{name}" for i in range(len(config.filters))}
+    parameters = {f"{_OURS}.{ours}": embedder[name] for name, ours in names.items() if name in embedder}
+    parameters |= highways_from_allennlp(embedder, config, "highways", f"{_OURS}.characters.highways")
+    return parameters | lstms_from_allennlp(encoder, config)

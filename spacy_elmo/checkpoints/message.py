@@ -41,7 +41,7 @@ def unpack(data: bytes, where: str = "the serialized biLM") -> Contents:
         if not isinstance(message.get("lexicon"), bytes):
             raise CheckpointError(f"{where}: damaged, it has no 'lexicon'. Save it again.")
         lexicon = parse_lexicon(config, message["lexicon"], where)
-    # Written from version 0.2 on.
+    # What was saved before there were digests has none.
     if "digest" in message and message["digest"] != _digest(message):
         raise CheckpointError(f"{where}: damaged, its weights are not those that were saved. Save it again.")
     return Contents(where, config, parse_parameters(config, parameters, where, lexicon), lexicon)

@@ -1,6 +1,5 @@
 """Parameters in the safetensors format, under the module's names."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors.torch
@@ -12,6 +11,7 @@ from ..bilm import BiLM, BiLMConfig
 from ..bilm.lexicon import Lexicon
 from .bounds import check_size
 from .errors import CheckpointError
+from .hdf5 import Shapes
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16}
 
@@ -66,21 +66,24 @@ def serialize_parameters(module: nn.Module, dtype: str = "float32") -> bytes:
     return safetensors.torch.save(tensors)
 
 
-def check_shapes(
-    config: BiLMConfig, found: Mapping[str, tuple[int, ...]], where: str, lexicon: Lexicon | None = None
-) -> None:
+def check_shapes(config: BiLMConfig, found: Shapes, where: str, lexicon: Lexicon | None = None) -> None:
     """Raise CheckpointError listing every parameter that is missing, surplus, or of another shape than config says."""
     with torch.device("meta"):
         wanted = {name: tuple(tensor.shape) for name, tensor in BiLM(config, lexicon=lexicon).state_dict().items()}
+    if faults := shape_faults(wanted, found):
+        raise CheckpointError(f"{where} does not hold the parameters of its config: {faults}.")
+
+
+def shape_faults(wanted: Shapes, found: Shapes) -> str:
+    """What is missing, surplus, or of another shape than is wanted; "" for nothing."""
     faults = [f"missing: {name} {wanted[name]}" for name in sorted(set(wanted) - set(found))]
     faults += [f"surplus: {name} {found[name]}" for name in sorted(set(found) - set(wanted))]
     faults += [
-        f"{name} has the shape {found[name]}, but the config asks for {wanted[name]}"
+        f"{name} has the shape {found[name]}, but {wanted[name]} is asked for"
         for name in sorted(set(wanted) & set(found))
         if wanted[name] != found[name]
     ]
-    if faults:
-        raise CheckpointError(f"{where} does not hold the parameters of its config: " + "; ".join(faults) + ".")
+    return "; ".join(faults)
 
 
 def stored_dtypes(path: Path) -> set[str]:

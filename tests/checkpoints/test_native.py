@@ -335,7 +335,7 @@ def test_every_wrong_parameter_is_named_with_its_shapes(directory: Path) -> None
     assert f"{path} does not hold the parameters of its config" in message
     assert "missing: char_cnn.projection.bias (6,)" in message
     assert "surplus: softmax.weight (5, 6)" in message
-    assert "forward_layers.0.bias has the shape (41,), but the config asks for (40,)" in message
+    assert "forward_layers.0.bias has the shape (41,), but (40,) is asked for" in message
     assert "backward_layers" not in message
 
 
