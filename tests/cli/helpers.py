@@ -43,7 +43,7 @@ def spacy(
             target=_spacy, args=([*map(str, arguments)], directory, given, written, {**(environment or {})})
         )
         process.start()
-        process.join(120)
+        process.join(600)
         assert process.exitcode is not None, "the command did not end"
         output, errors = (path.read_text("utf8") for path in written)
         return Result(process.exitcode, output, errors)
