@@ -8,7 +8,8 @@ RUN is the directory of a finished `python -m spacy elmo pretrain configs/pretra
 `model` replaces spacy_elmo/assets/en_elmo_sm: the biLM and the softmax as float16, the config and facts of the
 training, the manifest of the texts, and the held-out curve. The card goes, for it tells of the model before.
 `card` writes the new one, README.md, with the tables that the workflows and probes have left in metrics/: run them
-between the two.
+between the two. Figures that stand in card.md itself are of the model there is: measure them again, by the commands
+that it names.
 """
 
 import argparse

@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,13 @@ def test_the_card_of_the_package_is_of_its_model() -> None:
     assert f", both {curve[-1]['perplexity']:.0f}, on held-out text" in card
     n_parameters = sum(parameter.numel() for parameter in load_bilm("en_elmo_sm").parameters())
     assert f"| parameters | {n_parameters / 1e6:.1f} million;" in card
+
+
+def test_the_card_of_the_package_is_what_the_template_makes() -> None:
+    card = (ASSET / "README.md").read_text("utf8")
+    made = Template(embedded_model.CARD.read_text("utf8")).substitute(embedded_model.facts())
+    for between_tables in re.split(r"\{\{.*?\}\}", made):
+        assert between_tables in card
 
 
 def test_the_workflow_that_pretrains_makes_this_model() -> None:
