@@ -204,6 +204,7 @@ class Elmo(Listened, TrainablePipe):
         validate_get_examples(get_examples, "Elmo.initialize")
         self._load()
         reset_mix(self.mix)
+        bilm_shim(self.encoder).learn_rate_of = None  # a training before this one may have set it
         self._set_listener_dims()
         self._check_tensor_readers(nlp)
         for name, listening in nlp.components if nlp is not None else ():

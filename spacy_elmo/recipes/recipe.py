@@ -125,7 +125,7 @@ class Recipe:
         if self.transformer is not None and not nlp.has_factory("transformer"):
             raise RecipeError("A transformer takes spacy-transformers: pip install 'spacy-elmo[transformers]'.")
         # Of the codes that spaCy understands, such as "eng", models know one.
-        recipe = replace(self, lang=nlp.lang)
+        recipe = replace(self, lang=str(nlp.lang))
         return load_model_from_config(Config(recipe._base()), auto_fill=True).config
 
     def _pool(self, name: str) -> str | None:

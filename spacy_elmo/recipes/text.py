@@ -39,6 +39,7 @@ COMMENTS = (
     ("components.elmo.model", "source =", "`python -m spacy elmo info` lists more; yours is a folder."),
     ("components.elmo.model", "precision =", '"bfloat16" is faster where the processor has it, at three digits.'),
     ("components.elmo.model.get_spans", "n =", "As many sentences are read; the textcat's get_spans says the same."),
+    ("components.entity_linker", "factory =", "Needs components before it that set sentences and entities."),
     ("components.transformer.model", "name =", "Not trained: it is among frozen_components."),
     ("components.*", '@architectures = "spacy-elmo.ElmoListener*', "Mixes ELMo's layers as this component learns."),
     ("components.*", 'output = "mix"', '"top" and "average" learn no mix; "concat" gives all layers side by side.'),

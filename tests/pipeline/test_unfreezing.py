@@ -8,7 +8,7 @@ from spacy.language import Language
 from spacy_elmo.layers.encoder import bilm_shim
 from spacy_elmo.pipeline.unfreezing import GradualUnfreezing, UnfreezingError
 
-from .helpers import elmo_of, examples, make_optimizer, parameters, pipeline, update_as_spacy_train
+from .helpers import elmo_of, examples, make_optimizer, parameters, pipeline, train, update_as_spacy_train
 
 
 def changed(nlp: Language, steps: int, callback: GradualUnfreezing) -> set[str]:
@@ -69,6 +69,16 @@ def test_gradients_of_what_has_not_come_do_not_pile_up(tiny_source: str) -> None
     GradualUnfreezing(every=9)(nlp, {"step": 0, "epoch": 0})
     update_as_spacy_train(nlp, [examples(nlp)], make_optimizer())
     assert all(parameter.grad is None for parameter in bilm_shim(elmo_of(nlp).encoder).bilm.parameters())
+
+
+def test_what_has_not_come_is_trained_after_a_new_beginning_without_the_callback(tiny_source: str) -> None:
+    nlp = begun(tiny_source)
+    GradualUnfreezing(every=9)(nlp, {"step": 0, "epoch": 0})
+    nlp.initialize(lambda: examples(nlp))
+    train(nlp, 1)
+    before = parameters(nlp)["char_cnn.projection.bias"].copy()
+    train(nlp, 1)
+    assert not np.array_equal(parameters(nlp)["char_cnn.projection.bias"], before)
 
 
 @pytest.mark.parametrize("component", ["elmo", "nowhere", "tagger"])

@@ -195,6 +195,12 @@ def test_comments_say_what_to_change() -> None:
     assert len(comments) == len(set(comments))
 
 
+def test_an_entity_linker_is_told_what_it_needs() -> None:
+    code, text = init_config("-", "-p", "entity_linker")
+    assert code == 0
+    assert "[components.entity_linker]\n# Needs components before it that set sentences and entities.\n" in text
+
+
 def test_a_recipe_in_python() -> None:
     assert Recipe(pipeline=("textcat",)).config()["nlp"]["pipeline"] == ["elmo", "textcat"]
     with pytest.raises(RecipeError, match="reads ELMo"):
