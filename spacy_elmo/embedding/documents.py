@@ -1,10 +1,14 @@
 """What goes through a job: documents as they are read, as sentences of tokens, with vectors; and those that failed."""
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+
+T = TypeVar("T")
 
 # Beyond it, spaCy's Doc alone takes gigabytes.
 MAX_CHARACTERS = 20_000_000
@@ -66,6 +70,23 @@ class Reject:
 
     id: str
     reason: str
+
+
+def runs(items: Iterable[T], size_of: Callable[[T], int], size: int) -> Iterator[list[T]]:
+    """Items in a row, each run ended by the one that makes it so large.
+
+    An item counts for one more than its size: there may be millions without tokens, or that failed.
+    """
+    run: list[T] = []
+    n = 0
+    for item in items:
+        run.append(item)
+        n += 1 + size_of(item)
+        if n >= size:
+            yield run
+            run, n = [], 0
+    if run:
+        yield run
 
 
 def spans(pairs: list[tuple[int, int]]) -> Spans:

@@ -56,7 +56,7 @@ def complete(place: Place) -> dict[str, Any]:
             for reject in record.rejects:
                 file.write(json.dumps(vars(reject), ensure_ascii=True) + "\n")
             n_rejects += len(record.rejects)
-            records.append({**record.to_json(), "rejects": len(record.rejects)})
+            records.append({**vars(record), "rejects": len(record.rejects)})
     manifest = read(place)
     totals = {key: sum(record[key] for record in records) for key in ("documents", "tokens", "rejects")}
     manifest = _write(place, {**manifest, "complete": True, **totals, "parts": records})

@@ -8,9 +8,8 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
 
-from .documents import Document, Reject, Text
+from .documents import Document, Reject, Text, runs
 from .inputs import InputFile
 from .places import Place
 from .settings import Settings
@@ -51,15 +50,6 @@ class Record:
     size: int
     rejects: list[Reject]
 
-    def to_json(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "Record":
-        """From what `to_json` gave."""
-        return cls(**{**value, "rejects": [Reject(**one) for one in value["rejects"]]})
-
 
 def cut(number: int, file: InputFile, settings: Settings) -> Iterator[Part]:
     """The parts of a file.
@@ -75,22 +65,13 @@ def cut(number: int, file: InputFile, settings: Settings) -> Iterator[Part]:
         nonlocal n_read
         n_read += n_bytes
 
-    for items in _gathered(documents(file, settings, count), settings.part_characters):
+    for items in runs(documents(file, settings, count), _n_characters, settings.part_characters):
         yield Part(f"part-{number:05}-{index:06}", items, n_read - n_told)
         n_told, index = n_read, index + 1
 
 
-def _gathered(items: Iterable[Item], n_most: int) -> Iterator[list[Item]]:
-    gathered: list[Item] = []
-    n_characters = 0
-    for item in items:
-        gathered.append(item)
-        n_characters += 1 + (len(item.text) if isinstance(item, Text | Document) else 0)
-        if n_characters >= n_most:
-            yield gathered
-            gathered, n_characters = [], 0
-    if gathered:
-        yield gathered
+def _n_characters(item: Item) -> int:
+    return len(item.text) if isinstance(item, Text | Document) else 0
 
 
 def finished(names: Iterable[str]) -> list[str]:
@@ -103,15 +84,16 @@ def finished(names: Iterable[str]) -> list[str]:
 def read_record(place: Place, name: str) -> Record | None:
     """The record of a part; None where it is not finished."""
     try:
-        return Record.from_json(json.loads(place.read(_path(name))))
+        value = json.loads(place.read(_path(name)))
     except FileNotFoundError:
         return None
+    return Record(**{**value, "rejects": [Reject(**one) for one in value["rejects"]]})
 
 
 def write_record(place: Place, record: Record) -> None:
     """Say that a part is finished."""
     with place.new_file(_path(record.name)) as path:
-        path.write_text(json.dumps(record.to_json()), "utf8")
+        path.write_text(json.dumps(asdict(record)), "utf8")
 
 
 def remove_record(place: Place, name: str) -> None:

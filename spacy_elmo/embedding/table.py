@@ -11,7 +11,7 @@ Of all layers, fixed_size_list<fixed_size_list<float>[width]>[n_layers + 1] stan
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -97,8 +97,12 @@ def is_all(schema: pa.Schema) -> bool:
 
 
 @contextmanager
-def writing(path: Path, schema: pa.Schema) -> Iterator["Writer"]:
-    """A Parquet file, a group of rows a time. Floats do not compress, and each page has a checksum."""
+def writing(path: Path, schema: pa.Schema) -> Iterator[Callable[[Sequence[EmbeddedDocument]], None]]:
+    """A Parquet file. Floats do not compress, and each page has a checksum.
+
+    Yields:
+        What adds documents, as one group of rows.
+    """
     vectors = "vectors"
     with parquet.ParquetWriter(
         path,
@@ -108,19 +112,7 @@ def writing(path: Path, schema: pa.Schema) -> Iterator["Writer"]:
         write_statistics=["id"],
         write_page_checksum=True,
     ) as writer:
-        yield Writer(writer, schema)
-
-
-class Writer:
-    """Adds documents to a Parquet file."""
-
-    def __init__(self, writer: parquet.ParquetWriter, schema: pa.Schema) -> None:
-        self._writer = writer
-        self._schema = schema
-
-    def add(self, documents: Sequence[EmbeddedDocument]) -> None:
-        """As one group of rows."""
-        self._writer.write_batch(to_batch(documents, self._schema), row_group_size=len(documents))
+        yield lambda documents: writer.write_batch(to_batch(documents, schema), row_group_size=len(documents))
 
 
 def reading(source: Any) -> Iterator[pa.RecordBatch]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..bilm import BiLM
 from ..bilm.inference import Engine, batches
-from .documents import Document, EmbeddedDocument, Reject, Vectors
+from .documents import Document, EmbeddedDocument, Reject, Vectors, runs
 from .settings import Settings
 
 # Tokens of the documents whose vectors are held at a time. More of them fill batches of rare lengths better.
@@ -43,7 +43,7 @@ class Embedder:
 
     def windows(self, documents: Iterable[Document | Reject]) -> Iterator[list[EmbeddedDocument | Reject]]:
         """As a call, those that are computed together together."""
-        for window in _windows(map(self._limits.checked, documents)):
+        for window in runs(map(self._limits.checked, documents), _n_tokens, WINDOW_TOKENS):
             yield list(self._window(window))
 
     def _window(self, window: list[Document | Reject]) -> Iterator[EmbeddedDocument | Reject]:
@@ -154,15 +154,5 @@ class Limits:
         return item
 
 
-def _windows(items: Iterable[Document | Reject]) -> Iterator[list[Document | Reject]]:
-    window: list[Document | Reject] = []
-    n_tokens = 0
-    for item in items:
-        window.append(item)
-        n_tokens += len(item.tokens) if isinstance(item, Document) else 0
-        # Documents without tokens, and rejects, count as well: there may be millions of them.
-        if n_tokens + len(window) >= WINDOW_TOKENS:
-            yield window
-            window, n_tokens = [], 0
-    if window:
-        yield window
+def _n_tokens(item: Document | Reject) -> int:
+    return len(item.tokens) if isinstance(item, Document) else 0

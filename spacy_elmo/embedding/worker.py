@@ -95,14 +95,14 @@ class Worker:
         n_documents = n_tokens = 0
         rejects: list[Reject] = []
         with self._place.new_file(part.file) as path:
-            with table.writing(path, self._schema) as writer:
+            with table.writing(path, self._schema) as add:
                 for window in windows:
                     embedded = [one for one in window if isinstance(one, EmbeddedDocument)]
                     rejects += [one for one in window if isinstance(one, Reject)]
                     n_documents += len(embedded)
                     n_tokens += sum(len(one.tokens) for one in embedded)
                     if embedded:
-                        writer.add(embedded)
+                        add(embedded)
             size = path.stat().st_size
         record = Record(part.name, n_documents, n_tokens, size, rejects)
         write_record(self._place, record)

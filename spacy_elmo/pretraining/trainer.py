@@ -108,8 +108,8 @@ class Trainer:
 
     # What a run goes on from
 
-    def resume(self) -> bool:
-        """Take up the newest snapshot. Returns whether there is one.
+    def resume(self) -> None:
+        """Take up the newest snapshot, where there is one.
 
         Raises:
             RunError: It is damaged, or of another corpus or batch, or the ranks see different ones.
@@ -121,7 +121,7 @@ class Trainer:
                 f"of the machine of the first rank, on all of them, or --output on a disk that they share."
             )
         if not steps:
-            return False
+            return
         tensors, facts = self.snapshots.read(steps[-1])
         for key, value in self._identity.items():
             if facts["identity"][key] != value:
@@ -137,7 +137,6 @@ class Trainer:
             tensors["state.cell"][:, :, lanes.start : lanes.stop].to(device),
         )
         self.run_state = RunState(**facts["run_state"])
-        return True
 
     def _find_identity(self) -> dict[str, Any]:
         """What has to be the same for a run to go on."""
