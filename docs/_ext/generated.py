@@ -118,7 +118,7 @@ def _setting(default: Any) -> str:
     """A default as a config has it."""
     if isinstance(default, dict):
         return f"`{next(iter(default.values()))}`"
-    return "" if default is inspect.Parameter.empty else f"`{json.dumps(default, default=repr)}`"
+    return "required" if default is inspect.Parameter.empty else f"`{json.dumps(default, default=repr)}`"
 
 
 def public() -> Iterator[str]:
