@@ -12,7 +12,10 @@ from spacy.cli._util import app
 from ..about import __version__
 from . import configs, convert, download, embed, explain, info, init_config, neighbours, package, perplexity, pretrain
 
-HELP = """ELMo: configs for spaCy; and biLMs: train, judge, look into, convert and package them.
+HELP = """Train spaCy components on ELMo vectors; train, measure, explain, convert and package ELMo models.
+
+A biLM is the bidirectional language model that ELMo vectors come from. `python -m spacy elmo COMMAND --help` explains a
+command.
 
 \b
 Examples:
@@ -39,21 +42,21 @@ def _show_version(wanted: bool) -> None:
 @elmo_cli.callback()
 def _group(
     version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and end")
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit")
     ] = False,
 ) -> None:
     """The options of the group itself."""
 
 
+elmo_cli.command("init-config")(init_config.init_config)
+elmo_cli.command("configs")(configs.configs)
+elmo_cli.command("embed")(embed.embed)
+elmo_cli.command("neighbours")(neighbours.neighbours)
 elmo_cli.command("info")(info.info)
 elmo_cli.command("download")(download.download)
 elmo_cli.command("convert")(convert.convert)
 elmo_cli.command("package")(package.package)
 elmo_cli.command("pretrain", context_settings=pretrain.CONTEXT)(pretrain.pretrain)
 elmo_cli.command("perplexity")(perplexity.perplexity)
-elmo_cli.command("init-config")(init_config.init_config)
-elmo_cli.command("embed")(embed.embed)
-elmo_cli.command("configs")(configs.configs)
-elmo_cli.command("neighbours")(neighbours.neighbours)
 elmo_cli.add_typer(explain.explain_cli)
 app.add_typer(elmo_cli)

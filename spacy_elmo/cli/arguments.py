@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from ..checkpoints import Source
 
 SOURCE_HELP = (
-    "A model's name (en_elmo_sm, or one you downloaded); a directory, an archive, or a file of the model; a saved or "
-    "installed pipeline"
+    "A model: its name (en_elmo_sm, or one that you downloaded); its directory, archive or file; or a saved or "
+    "installed pipeline with ELMo"
 )
 ModelOption = Annotated[str, typer.Option("--model", "-m", metavar="SOURCE", help=SOURCE_HELP)]
 SourceArgument = Annotated[str, typer.Argument(metavar="SOURCE", help=SOURCE_HELP, show_default=False)]
@@ -19,12 +19,14 @@ WeightsOption = Annotated[
     Path | None,
     typer.Option(
         "--weights",
-        help="AllenNLP's weights file, where SOURCE is its options file and they do not lie together",
+        help="AllenNLP's weights file, if the model is an options file in another directory",
     ),
 ]
 FormatOption = Annotated[
     str | None,
-    typer.Option("--format", "-f", help="What a line of text is: documents, sentences, or tokens", show_default=False),
+    typer.Option(
+        "--format", "-f", help="What each line of text is: documents, sentences, or tokens", show_default=False
+    ),
 ]
 
 

@@ -10,7 +10,7 @@ _PACKAGE = Path(__file__).parent.parent
 def configs() -> None:
     """List the configs that come with this package.
 
-    Those for `spacy train` are to copy and change; those for `pretrain` it also finds by name.
+    Copy one for `spacy train`, and change it. `pretrain` also finds its configs by their names.
 
     \b
     Examples:

@@ -22,25 +22,29 @@ def convert(
     source: SourceArgument,
     target: Annotated[
         Path,
-        typer.Argument(metavar="TARGET", help="The directory to write, made where it is not there", show_default=False),
+        typer.Argument(
+            metavar="TARGET", help="The directory to write; it is made if it does not exist", show_default=False
+        ),
     ],
     to: Annotated[Format, typer.Option("--to", help="The format to write", show_default=False)],
     weights: WeightsOption = None,
     dtype: Annotated[
-        Dtype, typer.Option("--dtype", help="How to store numbers; float16 in native alone")
+        Dtype, typer.Option("--dtype", help="How to store the weights; float16 only in the format native")
     ] = Dtype.float32,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that stands there already")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that is there already")] = False,
 ) -> None:
     """Write a model in another format.
 
-    "native" is config.json and model.safetensors, with a lexicon.json for a model that has a lexicon, as those of
-    ELMoForManyLangs do. "allennlp" is the options.json and weights.hdf5 of AllenNLP and bilm-tf, with the vocab.txt of
-    bilm-tf where the model has a vocabulary; it holds no lexicon.
+    The format "native" is this package's own: config.json and model.safetensors, and lexicon.json if the model has a
+    lexicon, as models of ELMoForManyLangs do.
+
+    The format "allennlp" is for AllenNLP and bilm-tf: options.json and weights.hdf5, and vocab.txt if the model has a
+    vocabulary. It cannot hold a model with a lexicon.
 
     \b
     Examples:
       python -m spacy elmo convert ./elmo_small ./my_elmo --to native --dtype float16
-      python -m spacy elmo convert ./small_options.json ./my_elmo --weights ./small_weights.hdf5 --to native
+      python -m spacy elmo convert ./options.json ./my_elmo --weights ./weights.hdf5 --to native
       python -m spacy elmo convert ./my_elmo ./allennlp --to allennlp
       python -m spacy elmo convert ./142.zip ./elmo_de --to native
     """

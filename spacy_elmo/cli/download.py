@@ -12,15 +12,18 @@ def download(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="A published model; `info --all` lists them", show_default=False)
     ],
-    force: Annotated[bool, typer.Option("--force", help="Download it again, and replace the one that is here")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Download it again, and replace the model that is here")
+    ] = False,
 ) -> None:
-    """Download a published model, for use by its name from then on, without a network.
+    """Download a published model, once, to use it by its name.
 
-    The environment variable SPACY_ELMO_CACHE says where to, else it is ~/.cache/spacy-elmo; HTTPS_PROXY and the like
-    are honoured.
+    The model goes to ~/.cache/spacy-elmo, or to the directory in the environment variable SPACY_ELMO_CACHE. HTTPS_PROXY
+    and the like are respected.
 
-    A download that was cut goes on where it was. Files are checked against the catalogue's length and SHA-256 where it
-    has them, else against those of the first download. A model that is here already is only checked.
+    If a download was interrupted, the same command continues it. Files are checked against the length and SHA-256 in
+    the catalogue. If the catalogue has none, they are checked against the first download. A model that is here already
+    is only checked.
 
     \b
     Examples:

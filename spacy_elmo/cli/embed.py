@@ -36,23 +36,25 @@ def embed(
         list[str],
         typer.Argument(
             metavar="INPUT... OUTPUT",
-            help="Files, directories, globs or addresses to read, - for standard input; and last what to write: a "
-            "directory or its address, or a file that ends in .h5, .npz or .spacy",
+            help="What to read: files, directories, globs, addresses, or - for standard input. Last, what to write: "
+            "a directory or its address, or a file that ends in .h5, .npz or .spacy",
             show_default=False,
         ),
     ],
     model: Annotated[str, typer.Option("--model", "-m", help="A model's name or path", show_default=False)],
     weights: WeightsOption = None,
-    layers: Annotated[str, typer.Option("--layers", help="all, average, top, or the number of one")] = "average",
+    layers: Annotated[str, typer.Option("--layers", help="all, average, top, or the number of a layer")] = "average",
     pool: Annotated[
         Pooling,
-        typer.Option("--pool", help="A vector for each token (none), or their mean over a sentence or document"),
+        typer.Option("--pool", help="A vector for each token (none), or the mean over each sentence or document"),
     ] = Pooling.none,
-    dtype: Annotated[Dtype, typer.Option("--dtype", help="How to write vectors")] = Dtype.float32,
+    dtype: Annotated[Dtype, typer.Option("--dtype", help="How to store the vectors")] = Dtype.float32,
     format: Annotated[
         str,
         typer.Option(
-            "--format", "-f", help="What a line of text is: documents, sentences, or tokens, with blanks between them"
+            "--format",
+            "-f",
+            help="What each line of text is: documents, sentences, or tokens, with blanks between them",
         ),
     ] = "documents",
     field: Annotated[str, typer.Option("--field", help="The key or column of texts in .jsonl and .parquet")] = "text",
@@ -61,35 +63,36 @@ def embed(
         str | None,
         typer.Option(
             "--nlp",
-            help="A language whose tokenizer to use (en), or a .cfg file. As the model's own texts were read, "
-            "where this is not given",
+            help="The tokenizer: a language (en), or a .cfg file. By default as in the model's training",
             show_default=False,
         ),
     ] = None,
-    precision: Annotated[str, typer.Option("--precision", help="Of the biLM: float32 or bfloat16")] = "float32",
+    precision: Annotated[
+        str, typer.Option("--precision", help="How the biLM computes: float32 or bfloat16")
+    ] = "float32",
     engine: Annotated[Engine, typer.Option("--engine", help="This machine, or a Ray cluster")] = Engine.local,
-    workers: Annotated[int, typer.Option("--workers", "-w", help="Processes")] = 1,
+    workers: Annotated[int, typer.Option("--workers", "-w", help="The number of processes")] = 1,
     device: Annotated[
         str | None,
-        typer.Option(
-            "--device", help="cpu or cuda. A GPU where there is one, if this is not given", show_default=False
-        ),
+        typer.Option("--device", help="cpu or cuda; by default a GPU, if there is one", show_default=False),
     ] = None,
     part_characters: Annotated[
-        int | None, typer.Option("--part-characters", help="How much text is a part of the output", show_default=False)
+        int | None,
+        typer.Option("--part-characters", help="How much text goes into one part of the output", show_default=False),
     ] = None,
     code: Annotated[
         Path | None, typer.Option("--code", "-c", help="Python file to import first, for a tokenizer of your own")
     ] = None,
 ) -> None:
-    """Embed a corpus of any size: a vector for each of its tokens, sentences or documents.
+    """Write the vectors of a corpus of any size to files.
 
-    OUTPUT is a directory of Parquet files with ids, texts, tokens, offsets and vectors; or an HDF5 file in AllenNLP's
-    layout, an .npz, a .spacy. The same command goes on with a job that was stopped or killed: what is finished is not
-    computed again, and the result has the same bytes.
+    OUTPUT is a directory of Parquet files with ids, texts, tokens, offsets and vectors. A name with the right ending
+    gives one file instead: .h5 (HDF5 in AllenNLP's layout), .npz or .spacy.
 
-    Reads text, .jsonl, .parquet, .conllu and .spacy files; all but .parquet may end in .gz, .zst, .bz2 or .xz.
-    Documents that fail go to OUTPUT/_rejects.jsonl with the reason; the exit code is 3 then, and 0 where none failed.
+    If the job is stopped or killed, the same command continues it, and the result has the same bytes.
+
+    It reads text, .jsonl, .parquet, .conllu and .spacy files. All but .parquet may end in .gz, .zst, .bz2 or .xz.
+    Documents that fail go to OUTPUT/_rejects.jsonl with the reason. Then the exit code is 3; if none failed, it is 0.
 
     \b
     Examples:

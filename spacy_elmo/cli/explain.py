@@ -13,7 +13,10 @@ from .failing import failing
 if TYPE_CHECKING:
     from spacy import Language
 
-HELP = """Show what a model sees, as pages: single HTML files that load nothing from anywhere.
+HELP = """Show what a model sees, on HTML pages.
+
+Each page is one file that loads nothing from the network. Without --output, your browser shows it at once. This needs
+an extra: pip install 'spacy-elmo[explain]'.
 
 \b
 Examples:
@@ -32,7 +35,7 @@ OutputOption = Annotated[
         "--output",
         "-o",
         metavar="FILE.html",
-        help="Where to, in the place of what is there. Without it, the page is served to a browser",
+        help="The file to write or replace; without it, your browser shows the page",
     ),
 ]
 CorpusArgument = Annotated[
@@ -71,7 +74,7 @@ def load_pipeline(path: Path) -> "Language":
 
 
 def senses(
-    word: Annotated[str, typer.Argument(metavar="WORD", help="One token", show_default=False)],
+    word: Annotated[str, typer.Argument(metavar="WORD", help="The word, one token", show_default=False)],
     corpus: CorpusArgument,
     output: OutputOption = None,
     model: ModelOption = "en_elmo_sm",
@@ -80,16 +83,20 @@ def senses(
         typer.Option(
             "--by",
             metavar="ATTRIBUTE",
-            help="What colours tell: token.pos_, doc.cats, doc.user_data.KEY (a key of .jsonl lines) and the like; "
-            "without it, the clusters that are found",
+            help="What the colours show, such as token.pos_, doc.cats or doc.user_data.KEY (a key of .jsonl lines); by "
+            "default the clusters that are found",
             show_default=False,
         ),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=3, help="Look at the first N occurrences alone")] = 500,
-    umap: Annotated[bool, typer.Option("--umap", help="Project by UMAP and not by PCA; needs umap-learn")] = False,
+    limit: Annotated[
+        int, typer.Option("--limit", min=3, help="The number of occurrences to show, from the beginning")
+    ] = 500,
+    umap: Annotated[bool, typer.Option("--umap", help="Project by UMAP instead of PCA; needs umap-learn")] = False,
     format: FormatOption = None,
 ) -> None:
-    """Show every occurrence of a word as a point: by its form in layer 0, by what it means in its sentence above.
+    """Show every occurrence of a word as a point, in each layer.
+
+    In layer 0 all points are the same, because it has no context. In the layers above, a point depends on the sentence.
 
     \b
     Examples:
@@ -114,7 +121,11 @@ def senses(
 def layers(
     pipelines: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[PIPELINE…]", help="Trained pipelines, for the mixes they learned", show_default=False),
+        typer.Argument(
+            metavar="[PIPELINE…]",
+            help="Trained pipelines, to show the mix of layers that each learned",
+            show_default=False,
+        ),
     ] = None,
     texts: Annotated[
         list[Path] | None,
@@ -122,14 +133,20 @@ def layers(
     ] = None,
     probes: Annotated[
         Path | None,
-        typer.Option("--probes", help="The JSON file of `python -m experiments.layers`", show_default=False),
+        typer.Option(
+            "--probes",
+            help="What each layer knows: the JSON file of `python -m experiments.layers`",
+            show_default=False,
+        ),
     ] = None,
     output: OutputOption = None,
     model: ModelOption = "en_elmo_sm",
-    min_count: Annotated[int, typer.Option("--min-count", min=2, help="In how many sentences a word has to stand")] = 5,
+    min_count: Annotated[
+        int, typer.Option("--min-count", min=2, help="Leave out words that occur in fewer sentences")
+    ] = 5,
     format: FormatOption = None,
 ) -> None:
-    """Show what trained components take of each layer, how far each layer moves words, and what it knows.
+    """Show how components mix the layers, and what each layer does.
 
     \b
     Examples:
@@ -153,14 +170,14 @@ def layers(
 
 def importance(
     pipeline: Annotated[Path, typer.Argument(metavar="PIPELINE", help="A trained pipeline", show_default=False)],
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="What it is to decide about", show_default=False)],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="The text to decide about", show_default=False)],
     output: OutputOption = None,
     component: Annotated[
         str | None,
         typer.Option(
             "--component",
             "-c",
-            help="Whose decision; by default that of the first textcat or ner that listens to ELMo",
+            help="The component to explain; by default the first textcat or ner that reads ELMo",
             show_default=False,
         ),
     ] = None,
@@ -168,12 +185,12 @@ def importance(
         list[Path] | None,
         typer.Option(
             "--background",
-            help="Texts, the mean vector of whose words is a word that says nothing; by default TEXT itself",
+            help="Texts whose mean word vector stands for a word that says nothing; by default TEXT",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Show which words made a text categorizer or an entity recognizer say what it says.
+    """Show which words made a text category or an entity.
 
     \b
     Examples:
@@ -202,7 +219,9 @@ def surprisal(
     output: OutputOption = None,
     model: LanguageModelOption = "en_elmo_sm",
 ) -> None:
-    """Show how little a model expects each word of a text, and what it expects in its place.
+    """Show how little the model expected each word of a text.
+
+    For each word, the page also has the words that the model expected instead.
 
     \b
     Examples:
@@ -219,12 +238,14 @@ def surprisal(
 
 def cloze(
     text: Annotated[
-        str, typer.Argument(metavar="TEXT", help="A sentence with ___ in the place of one word", show_default=False)
+        str, typer.Argument(metavar="TEXT", help="A sentence with ___ instead of one word", show_default=False)
     ],
     output: OutputOption = None,
     model: LanguageModelOption = "en_elmo_sm",
 ) -> None:
-    """Show the likeliest words for a gap, from the words before, from those after, and from both.
+    """Show which words the model expects in a gap.
+
+    From the words before the gap, from the words after it, and from both.
 
     \b
     Examples:
@@ -246,7 +267,9 @@ def unexpected(
     n: Annotated[int, typer.Option("-n", min=1, help="How many words to show")] = 50,
     format: FormatOption = None,
 ) -> None:
-    """Show the words of texts that a model expects least: errors of typing and annotation, names, and what is new.
+    """Show the words of texts that the model expects least.
+
+    These are often typing errors, wrong words, names and new words.
 
     \b
     Examples:
@@ -265,12 +288,14 @@ def unexpected(
 
 
 def similarity(
-    one: Annotated[str, typer.Argument(metavar="SENTENCE", help="The rows of the map", show_default=False)],
-    other: Annotated[str, typer.Argument(metavar="SENTENCE", help="Its columns", show_default=False)],
+    one: Annotated[str, typer.Argument(metavar="SENTENCE", help="The first sentence: the rows", show_default=False)],
+    other: Annotated[
+        str, typer.Argument(metavar="SENTENCE", help="The second sentence: the columns", show_default=False)
+    ],
     output: OutputOption = None,
     model: ModelOption = "en_elmo_sm",
 ) -> None:
-    """Show how near the words of two sentences are to each other, and the sentences, in every layer.
+    """Compare two sentences, and their words, in each layer.
 
     \b
     Examples:
@@ -287,7 +312,9 @@ def similarity(
 
 
 def bias(output: OutputOption = None, model: LanguageModelOption = "en_elmo_sm") -> None:
-    """Show what a model takes for granted about who does which work, with intervals.
+    """Show which jobs the model expects men or women to do.
+
+    For English models. The page has confidence intervals, which are wide.
 
     \b
     Examples:
@@ -301,10 +328,10 @@ def bias(output: OutputOption = None, model: LanguageModelOption = "en_elmo_sm")
 
 
 explain_cli.command("senses")(senses)
-explain_cli.command("similarity")(similarity)
-explain_cli.command("bias")(bias)
+explain_cli.command("layers")(layers)
+explain_cli.command("importance")(importance)
 explain_cli.command("surprisal")(surprisal)
 explain_cli.command("cloze")(cloze)
 explain_cli.command("unexpected")(unexpected)
-explain_cli.command("importance")(importance)
-explain_cli.command("layers")(layers)
+explain_cli.command("similarity")(similarity)
+explain_cli.command("bias")(bias)

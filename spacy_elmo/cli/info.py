@@ -24,15 +24,17 @@ def info(
     source: Annotated[str | None, typer.Argument(metavar="[SOURCE]", help=SOURCE_HELP, show_default=False)] = None,
     weights: WeightsOption = None,
     show_all: Annotated[
-        bool, typer.Option("--all", help="List the models that have a name, as without SOURCE")
+        bool, typer.Option("--all", help="List all models that have a name; this is what happens without SOURCE")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs")] = False,
 ) -> None:
-    """Show what a model is made of, or, without SOURCE, which models have a name.
+    """Show what a model is made of, or list all models by name.
 
-    That is its dimensions, its parameters by part, its files, what is known of its languages and licence and, where it
-    was trained here, its vocabulary's size and the facts of its training. A model that is shown is whole. Of a
-    published model that was not downloaded, show what the catalogue says.
+    With SOURCE: the model's dimensions, parameters, files, languages and licence, and the kernel that computes here. If
+    the model was trained with `pretrain`, also its vocabulary and its training. The model is loaded, so what is shown
+    is complete and undamaged. Of a published model that you have not downloaded, it shows what the catalogue says.
+
+    Without SOURCE: all models that have a name, in this package, downloaded or published.
 
     \b
     Examples:
@@ -41,7 +43,7 @@ def info(
       python -m spacy elmo info ./my_elmo --json
       python -m spacy elmo info ./elmo.zip
       python -m spacy elmo info ./my_pipeline
-      python -m spacy elmo info ./small_options.json --weights ./small_weights.hdf5
+      python -m spacy elmo info ./options.json --weights /data/weights.hdf5
     """
     if show_all and source is not None:
         raise typer.BadParameter("Give either a SOURCE or --all.")

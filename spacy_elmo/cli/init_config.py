@@ -35,58 +35,67 @@ class Pool(str, Enum):
 def init_config(
     output_file: Annotated[
         Path,
-        typer.Argument(metavar="OUT", help="The config file to write, or - for stdout", show_default=False),
+        typer.Argument(metavar="OUT", help="The config file to write, or - for standard output", show_default=False),
     ],
     lang: Annotated[str, typer.Option("--lang", "-l", help="Two-letter code of the language")] = "en",
     pipeline: Annotated[
         str,
-        typer.Option("--pipeline", "-p", help="Comma-separated names of components, without 'elmo'"),
+        typer.Option("--pipeline", "-p", help="The components to train, separated by commas, without 'elmo'"),
     ] = "tagger,parser,ner",
     optimize: Annotated[
         Optimize,
-        typer.Option("--optimize", "-o", help="Small and fast, or better: then hashed features stand beside ELMo"),
+        typer.Option(
+            "--optimize", "-o", help="ELMo only (efficiency), or hashed features of the word forms, too (accuracy)"
+        ),
     ] = Optimize.efficiency,
     source: Annotated[
         str | None,
-        typer.Option("--source", help="The biLM: a name or path; by default the one that comes for the language"),
+        typer.Option("--source", help="The biLM: a name or path; by default the language's model in this package"),
     ] = None,
     vectors: Annotated[
         str | None,
-        typer.Option("--vectors", help="Static word vectors beside ELMo: a pipeline or package that has some"),
+        typer.Option("--vectors", help="Static word vectors beside ELMo: a pipeline or package that has them"),
     ] = None,
     transformer: Annotated[
         str | None,
-        typer.Option("--transformer", help="A transformer beside ELMo, not trained: a name or path"),
+        typer.Option("--transformer", help="A frozen transformer beside ELMo: a name or path"),
     ] = None,
     encoder: Annotated[
-        Encoder, typer.Option("--encoder", help="What each component learns the task with")
+        Encoder, typer.Option("--encoder", help="The small encoder with which each component learns the task")
     ] = Encoder.window,
     at_output: Annotated[
-        bool, typer.Option("--at-output", help="ELMo vectors at the encoder's output, too (the paper's section 3.2)")
+        bool, typer.Option("--at-output", help="ELMo vectors also at the encoder's output (section 3.2 of the paper)")
     ] = False,
     pool: Annotated[
-        Pool | None, typer.Option("--pool", help="For long texts: find text categories by the vectors of sentences")
+        Pool | None,
+        typer.Option("--pool", help="For long texts: classify by the vectors of sentences, pooled in this way"),
     ] = None,
     sentences: Annotated[
-        str | None, typer.Option("--sentences", help="For long texts: read only first:30, or sampled:30, of each")
+        str | None,
+        typer.Option(
+            "--sentences", help="For long texts: read only some sentences, first:30 or sampled:30; needs --pool"
+        ),
     ] = None,
     frozen: Annotated[
-        bool, typer.Option("--frozen/--finetune", help="Whether the biLM stays, or is trained along")
+        bool,
+        typer.Option("--frozen/--finetune", help="Keep the biLM as it is, or train it together with the components"),
     ] = True,
     baseline: Annotated[
-        bool, typer.Option("--baseline", help="spaCy's default in place of ELMo: what to compare with")
+        bool, typer.Option("--baseline", help="spaCy's default instead of ELMo, to compare with")
     ] = False,
-    gpu: Annotated[bool, typer.Option("--gpu", "-G", help="Whether it is to be trained on a GPU")] = False,
+    gpu: Annotated[bool, typer.Option("--gpu", "-G", help="Write a config for training on a GPU")] = False,
     force_overwrite: Annotated[
-        bool, typer.Option("--force", "-F", help="Replace a file that stands there already")
+        bool, typer.Option("--force", "-F", help="Replace a file that is there already")
     ] = False,
 ) -> None:
-    """Write a training config for components on ELMo vectors, complete, with comments on what to change.
+    """Write a config that trains spaCy components on ELMo vectors.
 
-    As `spacy init config` does without ELMo, with its options, all but --pretraining: what is pretrained here is the
-    biLM, by `python -m spacy elmo pretrain`. The components: tagger, morphologizer, trainable_lemmatizer, parser,
-    senter, ner, spancat, spancat_singlelabel, span_finder, textcat, textcat_multilabel, entity_linker; others, such as
-    sentencizer, are taken with their own settings.
+    It works like `spacy init config`, and has its options, except --pretraining: here the biLM is pretrained, by `python
+    -m spacy elmo pretrain`. The config is complete, with comments on what to change.
+
+    Components that read ELMo: tagger, morphologizer, trainable_lemmatizer, parser, senter, ner, spancat,
+    spancat_singlelabel, span_finder, textcat, textcat_multilabel, entity_linker. Others, such as sentencizer, get their
+    own default settings.
 
     \b
     Examples:

@@ -16,23 +16,25 @@ def neighbours(
         typer.Argument(metavar="CORPUS", help="A file, directory or glob, as for `pretrain`", show_default=False),
     ],
     text: Annotated[
-        str, typer.Argument(metavar="TEXT", help="A sentence with the *word* that is meant", show_default=False)
+        str, typer.Argument(metavar="TEXT", help="A sentence in which asterisks mark the *word*", show_default=False)
     ],
     model: ModelOption = "en_elmo_sm",
     n: Annotated[int, typer.Option("-n", min=1, help="How many neighbours")] = 10,
-    layer: Annotated[int, typer.Option("--layer", help="Whose vectors; negative ones from the top")] = -1,
-    other_forms: Annotated[bool, typer.Option("--other-forms", help="Leave out the same form")] = False,
+    layer: Annotated[int, typer.Option("--layer", help="Whose vectors to compare; -1 is the top layer")] = -1,
+    other_forms: Annotated[bool, typer.Option("--other-forms", help="Leave out words of the same form")] = False,
     index: Annotated[
         Path | None,
-        typer.Option("--index", help="A directory to keep the vectors in for the next time", show_default=False),
+        typer.Option("--index", help="A directory that keeps the vectors for the next call", show_default=False),
     ] = None,
     format: FormatOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines for programs")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines, for programs")] = False,
 ) -> None:
-    """Find the words of a corpus whose vectors are nearest to that of a word in its sentence.
+    """Find the words of a corpus nearest to a word in its sentence.
 
-    Up to 100,000 words they are compared one by one; beyond, usearch's graph is asked (extra "neighbours"). An index
-    that is kept is built anew where it is of another model, other texts, or another layer.
+    Up to 100,000 words are compared one by one. A larger corpus needs usearch: pip install 'spacy-elmo[neighbours]'.
+
+    With --index, the corpus's vectors are kept for the next call. They are computed again if the model, the texts or
+    the layer have changed.
 
     \b
     Examples:

@@ -21,27 +21,29 @@ if TYPE_CHECKING:
 def package(
     source: SourceArgument,
     output: Annotated[
-        Path, typer.Argument(metavar="OUTPUT", help="The directory to build in, made where it is not there")
+        Path, typer.Argument(metavar="OUTPUT", help="The directory to build in; it is made if it does not exist")
     ],
-    name: Annotated[str, typer.Option("--name", help="Of the package, without the language", show_default=False)],
+    name: Annotated[str, typer.Option("--name", help="The package's name, without the language", show_default=False)],
     weights: WeightsOption = None,
-    version: Annotated[str, typer.Option("--version", help="Of the package")] = "1.0.0",
+    version: Annotated[str, typer.Option("--version", help="The package's version")] = "1.0.0",
     language: Annotated[
-        str | None, typer.Option("--lang", help="Of its texts, a code of spaCy's; by default what the model says")
+        str | None, typer.Option("--lang", help="The language, by spaCy's code; by default what the model says")
     ] = None,
     licence: Annotated[
-        str | None, typer.Option("--license", "--licence", help="Of the weights; by default what the model says")
+        str | None, typer.Option("--license", "--licence", help="The weights' licence; by default what the model says")
     ] = None,
-    author: Annotated[str | None, typer.Option("--author", help="By default what the model says")] = None,
+    author: Annotated[str | None, typer.Option("--author", help="The author; by default what the model says")] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a package of this name and version that stands there already")
+        bool, typer.Option("--overwrite", help="Replace a package of this name and version that is there already")
     ] = False,
 ) -> None:
-    """Make a wheel of a model: a pipeline with the component "elmo" alone, ready with its weights.
+    """Make an installable package of a model.
 
-    After `pip install` of it, `spacy.load("LANG_NAME")` gives the pipeline, and a config takes the component from it by
-    `source = "LANG_NAME"` under [components.elmo]. Weights are stored as float32. Language, licence and author are what
-    the model says of itself, where it was trained here, or the catalogue of it.
+    The package is a wheel with a pipeline. Its only component is "elmo", with the weights as float32. After `pip
+    install`, `spacy.load("LANG_NAME")` gives the pipeline. A config gets the component from it with `source =
+    "LANG_NAME"` under [components.elmo].
+
+    Language, licence and author come from the model, if `pretrain` or the catalogue has set them.
 
     \b
     Examples:

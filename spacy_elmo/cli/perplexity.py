@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 
 def perplexity(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model that `pretrain` wrote", show_default=False)],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL", help="A model with its softmax: en_elmo_sm, or what `pretrain` writes", show_default=False
+        ),
+    ],
     text: Annotated[
         Path,
         typer.Argument(
@@ -27,16 +32,16 @@ def perplexity(
         ),
     ],
     per_sentence: Annotated[
-        bool, typer.Option("--per-sentence", help="A line for each sentence before the total")
+        bool, typer.Option("--per-sentence", help="Print a line for each sentence, before the total")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines for programs")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines, for programs")] = False,
     format: Annotated[
         str | None,
         typer.Option(
             "--format",
             "-f",
-            help="What a line of text is: documents, sentences, or tokens, a sentence with blanks between its words. "
-            "As the model's corpus.format, where this is not given",
+            help="What each line of text is: documents, sentences, or tokens, a sentence with blanks between its "
+            "words. By default as in the model's training",
             show_default=False,
         ),
     ] = None,
@@ -44,13 +49,13 @@ def perplexity(
         Path | None, typer.Option("--code", "-c", help="Python file to import first, for the model's own tokenizer")
     ] = None,
 ) -> None:
-    """Measure the perplexity of texts: by the softmax over the whole vocabulary, forward, backward, and both together.
+    """Measure how well a model predicts texts: its perplexity.
 
-    Each sentence is read alone. Words outside the vocabulary count as the one word <UNK>, which is easy to predict:
-    where models have other vocabularies, or leave another share of the words unknown, their perplexities do not
-    compare.
+    It is computed over the whole vocabulary, forward, backward and both together. Each sentence is read by itself.
+    Texts are tokenised as the model's training texts were.
 
-    Texts become words as those did that the model was trained on.
+    Words outside the vocabulary count as the word <UNK>, which is easy to predict. So compare perplexities only between
+    models with the same vocabulary, on the same texts.
 
     \b
     Examples:

@@ -27,26 +27,32 @@ def pretrain(
         ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Directory for corpus, checkpoints and models", show_default=False)
+        Path,
+        typer.Option(
+            "--output", "-o", help="The directory for tokenised texts, checkpoints and models", show_default=False
+        ),
     ],
     init_from: Annotated[
-        str | None, typer.Option("--init-from", help="A model to go on from: a name or a path", show_default=False)
+        str | None, typer.Option("--init-from", help="Begin with this model: a name or a path", show_default=False)
     ] = None,
     code: Annotated[
         Path | None, typer.Option("--code", "-c", help="Python file to import first, for registered functions")
     ] = None,
 ) -> None:
-    """Train a biLM from texts, or train one on: domain adaptation without labels.
+    """Train a biLM from raw texts, or train one further.
 
-    Texts are tokenised once, into OUTPUT/corpus. OUTPUT/model-best is the model of the lowest held-out perplexity,
-    OUTPUT/model-last the last one; OUTPUT/log.jsonl tells how it went. The same command goes on with a run that was
-    stopped or killed. Settings of the config can be given as options. With --init-from and a larger [model], the model
-    that it goes on from is widened: it begins with all that it has learned.
+    If the run is stopped or killed, the same command continues it. Any setting of the config can be given as an option,
+    such as --training.batch_size 64.
 
-    A line of a text is a document. With --corpus.format sentences it is a sentence, and with --corpus.format tokens a
-    sentence whose words have blanks between them, as the texts of other ELMo trainers. In .jsonl files the value of
-    "text" is a document; .conllu and .spacy files have words and sentences of their own; any may end in .gz, .zst, .bz2
-    or .xz. With --paths.corpora DIRECTORY, other runs find there what this one has tokenised.
+    OUTPUT/model-best is the model with the lowest perplexity on held-out texts. OUTPUT/model-last is the last model.
+    OUTPUT/log.jsonl is the log, and OUTPUT/corpus the tokenised texts.
+
+    Each line of a text is a document. With --corpus.format sentences, it is a sentence. With --corpus.format tokens, it
+    is a sentence with blanks between its words, as for other ELMo trainers. In .jsonl files, "text" is a document.
+    .conllu and .spacy files have their own words and sentences. All may end in .gz, .zst, .bz2 or .xz.
+
+    With --init-from, training begins with another model: to adapt it to your texts, without labels. If [model] is
+    larger than that model, the model is widened, and keeps what it has learned.
 
     \b
     Examples:
