@@ -38,12 +38,12 @@ ANNOTATIONS: list[int | str] = [attribute for attribute in DocBin().attrs if att
 def create_typos_augmenter(level: float, rate: float) -> Augmenter:
     """Misspell some of the words of some of the texts: `@augmenters = "spacy-elmo.typos.v1"`.
 
-    Tokens stay one to one, and with them entities, spans, categories and all else that is annotated. Errors are other
-    ones each time that a text is read, and the same with the same `training.seed`.
+    Every token stays one token, so entities, spans, categories and other annotations still fit. The errors are
+    different each time a text is read, and the same again with the same `training.seed`.
 
     Args:
-        level: The share of texts that get errors, from 0 to 1. Each other text stays as it is.
-        rate: The share of misspelt words in these, from 0 to 1. A misspelt word has one error.
+        level: The share of texts that get errors, from 0 to 1. The others do not change.
+        rate: The share of words that are misspelt in these texts, from 0 to 1. A misspelt word has one error.
 
     Returns:
         What a corpus reader takes as its `augmenter`.

@@ -27,24 +27,26 @@ def ElmoModel(
 ) -> Model[list[Doc], Vectors]:
     """The model of the component "elmo": for each Doc an array (n_tokens, nO) float32.
 
-    Used as the tok2vec of another component, its biLM stays as it is: only the component "elmo" trains it. It then
-    reads Docs as it finds them.
+    It can also be the tok2vec of another component. Then its biLM is not trained, and it reads Docs as they are when
+    that component runs.
 
     Args:
-        source: What to load: the name of an embedded or downloaded model; a directory, an archive, or one file of a
-            model; a pair of paths; see `load_bilm`. None for the embedded model of the pipeline's language. Looked up
-            when the weights are first needed, and never by a pipeline that was saved, which brings them along.
-        precision: "float32"; or "bfloat16" for the LSTMs' matrix products: about one percent off, faster on processors
-            that have it and slower on others (CPUs without AVX-512 BF16 or AMX). What trains the biLM is float32.
+        source: The biLM: the name of a model in this package or of a downloaded one; a directory, an archive, or one
+            file of a model; a pair of paths; see `load_bilm`. None for this package's model of the pipeline's language.
+            It is loaded when the weights are first needed. A saved pipeline holds its weights, and never needs it.
+        precision: "float32", or "bfloat16" for the LSTMs' matrix products. With bfloat16 vectors differ by less than
+            one percent. It is faster on processors that have it, and can be slower on others (CPUs without AVX-512
+            BF16 or AMX). A biLM is always trained in float32.
         get_spans: What is read as one sequence: a span getter, from `@span_getters`, such as
-            "spacy-transformers.strided_spans.v1" (pip install spacy-transformers). By default the sentences of a Doc
-            that has them, otherwise the whole Doc. Where spans overlap, the vectors of a token are averaged; a token in
-            no span has zeros.
-        output: How layers become vectors: "average", "top", "concat", the number of a layer, or "mix": learned, from
-            listeners of the type "spacy.Tok2VecListener.v1".
+            "spacy-transformers.strided_spans.v1" (pip install spacy-transformers). By default each sentence, or the
+            whole Doc if it has no sentence boundaries. If spans overlap, the vectors of a token are averaged. A token
+            in no span has zeros.
+        output: How layers become vectors: "average", "top", "concat" (all side by side), the number of a layer, or
+            "mix", which listeners of the type "spacy.Tok2VecListener.v1" train.
         layer_norm: Normalise each layer's vector of each token to mean 0 and variance 1 before mixing.
-        dropout: Share of the mixed vectors set to 0 in training. Not touched by the dropout of a training config.
-        l2: Draws a learned mix to the average, see `LayerMix`.
+        dropout: The share of the mixed vectors that is set to 0 in training. The `dropout` in [training] does not
+            change it.
+        l2: Draws a learned mix towards the average, see `LayerMix`.
     """
     mix = LayerMix(output, layer_norm, dropout, l2)
     return _elmo(BiLMEncoder(source, precision), mix, get_spans or sentences_or_doc)

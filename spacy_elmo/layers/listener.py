@@ -193,17 +193,18 @@ def build_elmo_listener(
 ) -> Model[list[Doc], Vectors]:
     """A layer for the place of a tok2vec or of its embedding: for each Doc an array (n_tokens, nO) float32.
 
-    Each listener learns its own mix, gamma * sum(softmax(w) * layers), from one and the same pass of the biLM.
+    Each listener learns its own mix, gamma * sum(softmax(w) * layers). All listeners share one pass of the biLM.
 
     Args:
-        upstream: Name of the ELMo component to listen to; "*" for the nearest one before this component.
-        width: The width of the vectors. By default it is the upstream model's, and known from `nlp.initialize` on; a
-            value given here is checked against it. ("concat" makes it n_layers + 1 times as wide.)
+        upstream: The name of the ELMo component to listen to; "*" for the nearest one before this component.
+        width: The width of the vectors. By default it is that of the upstream model, which is known after
+            `nlp.initialize`. A value given here is checked against it. ("concat" makes it n_layers + 1 times as wide.)
         output: "mix", a learned mix of all layers; or "average", "top", "concat", or the number of a layer.
         layer_norm: Normalise each layer's vector of each token to mean 0 and variance 1 before mixing.
-        dropout: Share of the mixed vectors set to 0 in training: the paper has 0.5. Not touched by the dropout of a
-            training config.
-        l2: Adds l2 * |w|^2 to the loss of each batch, which draws a learned mix to the average: the paper has 0.001.
+        dropout: The share of the mixed vectors that is set to 0 in training. The paper has 0.5, and our configs 0.3.
+            The `dropout` in [training] does not change it.
+        l2: Adds l2 * |w|^2 to the loss of each batch, which draws a learned mix towards the average. The paper has
+            0.001.
     """
     return ElmoListener(upstream, width, LayerMix(output, layer_norm, dropout, l2))
 

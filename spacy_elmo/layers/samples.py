@@ -22,10 +22,10 @@ def _check(n: int) -> None:
 
 @dataclass(frozen=True)
 class FirstSentences:
-    """The span getter "spacy-elmo.first_sentences.v1".
+    """The span getter "spacy-elmo.first_sentences.v1": the sentences at the beginning of a Doc.
 
     Args:
-        n: how many sentences at the beginning of a Doc.
+        n: How many sentences.
     """
 
     n: int
@@ -41,11 +41,13 @@ class FirstSentences:
 
 @dataclass(frozen=True)
 class SampledSentences:
-    """The span getter "spacy-elmo.sampled_sentences.v1": in their order, and of a Doc always the same.
+    """The span getter "spacy-elmo.sampled_sentences.v1": sentences of a Doc, drawn at random, in their order.
+
+    For the same Doc they are always the same.
 
     Args:
-        n: how many sentences of a Doc, drawn at random; all, where it has no more.
-        seed: draws others.
+        n: How many sentences; if the Doc has no more, all of them.
+        seed: Another seed draws other sentences.
     """
 
     n: int

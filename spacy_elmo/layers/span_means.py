@@ -16,12 +16,12 @@ _Bounds = list[tuple[int, int]]
 def SpanMeans(tok2vec: Model[list[Doc], Vectors], get_spans: SpanGetter | None = None) -> Model[list[Doc], Vectors]:
     """The architecture "spacy-elmo.SpanMeans.v1": for each Doc an array (n_spans, width) float32.
 
-    It takes the place of a tok2vec where rows need not be tokens: in a text classifier that pools them.
+    Use it as the tok2vec of a text classifier that pools rows: a row is then a sentence instead of a token.
 
     Args:
-        tok2vec: makes vectors of tokens: an ElmoListener, or more layers on one.
-        get_spans: a span getter, from `@span_getters`: a row is the mean over the tokens of a span. By default the
-            sentences of a Doc that has them, otherwise the whole Doc. A Doc without spans has one row of zeros.
+        tok2vec: What makes vectors of tokens: an ElmoListener, or one with more layers on it.
+        get_spans: A span getter, from `@span_getters`. A row is the mean over the tokens of a span. By default each
+            sentence, or the whole Doc if it has no sentence boundaries. A Doc without spans has one row of zeros.
     """
     return Model(
         "span_means",

@@ -61,10 +61,10 @@ def make_elmo(
         nlp: The pipeline.
         name: The component's name in it.
         model: Its model, an architecture "spacy-elmo.ElmoModel.v1".
-        frozen: True and the biLM only gives features; false and all components that listen to it train it, too.
+        frozen: True: the biLM does not change. False: all components that listen to it train it as well.
         keep_layers: Keep all layers on each Doc, as `Doc._.elmo_layers`, even if no listener needs them.
-        cache_bytes: Memory, in training and while frozen, for the layers of texts that come again, so that the biLM
-            runs over each once and not once an epoch; 0 for none. Prediction after a training adds nothing to it.
+        cache_bytes: How much memory, while training on a frozen biLM, keeps the layers of training texts, so that they
+            are computed once and not once an epoch; 0 for none. Prediction after training does not use it.
     """
     return Elmo(nlp.vocab, model, name, frozen=frozen, keep_layers=keep_layers, cache_bytes=cache_bytes)
 

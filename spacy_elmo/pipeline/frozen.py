@@ -16,12 +16,12 @@ class FrozenError(ElmoError, ValueError):
 class LoadTransformer:
     """The callback "spacy-elmo.load_transformer.v1", for `before_init` in [initialize].
 
-    Before a training, spaCy initializes no component that is among frozen_components: such a one, it takes it, was
-    trained before. A transformer by its name has its weights already, too, but it is its initialization that loads
-    them, and tells the layers that listen to it how wide it is.
+    It loads a transformer that is among frozen_components. spaCy does not initialize such components, since it takes
+    them to be trained already. But it is the initialization that loads a transformer by its name, and that tells the
+    layers which listen to it how wide it is.
 
     Args:
-        component: the transformer component's name.
+        component: The name of the transformer component.
     """
 
     component: str = "transformer"

@@ -21,9 +21,9 @@ KEY = "spacy_elmo.similarity"
 
 @Language.factory("elmo_similarity", requires=["doc._.elmo", "span._.elmo", "token._.elmo"])
 def make_elmo_similarity(nlp: Language, name: str) -> Callable[[Doc], Doc]:
-    """The component "elmo_similarity": `Doc.similarity`, `Span.similarity` and `Token.similarity` are ELMo's.
+    """The component "elmo_similarity": spaCy's own `similarity` of Docs, Spans and Tokens uses ELMo's vectors.
 
-    They give what `_.elmo_similarity` gives, also on Docs that come from other processes. It stands after "elmo".
+    It gives what `_.elmo_similarity` gives, also on Docs that come from other processes. Add it after "elmo".
 
     Args:
         nlp: The pipeline.

@@ -21,15 +21,15 @@ class UnfreezingError(ElmoError, ValueError):
 class GradualUnfreezing:
     """The callback "spacy-elmo.gradual_unfreezing.v1", for `before_update` in [training].
 
-    The top LSTM layer is trained from the first step, the one below it after `every` steps, and so on; the word encoder
-    comes last (Howard & Ruder 2018, section 3.3). What has not come yet stays as it is. All the while, the components
-    that listen are trained at the optimizer's own rate.
+    The top LSTM layer is trained from the first step, the one below it after `every` steps, and so on. The word encoder
+    comes last (Howard & Ruder 2018, section 3.3). A layer does not change before its turn. The components that listen
+    are trained at the optimizer's own rate from the beginning.
 
     Args:
-        component: the ELMo component's name; it must not be frozen.
-        every: steps from one layer to the next; with 0 all are trained from the first step.
-        rate: of the top layer, as a share of the optimizer's.
-        decay: of the rate, from each layer to the one below it: their section 3.2 has 1 / 2.6.
+        component: The name of the ELMo component, which must have `frozen = false`.
+        every: The number of steps from one layer to the next; with 0 all are trained from the first step.
+        rate: The learning rate of the top layer, as a share of the optimizer's.
+        decay: What the rate is multiplied by from each layer to the one below it. Section 3.2 there has 1 / 2.6.
     """
 
     component: str = "elmo"
