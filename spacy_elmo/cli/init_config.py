@@ -90,8 +90,8 @@ def init_config(
 ) -> None:
     """Write a config that trains spaCy components on ELMo vectors.
 
-    It works like `spacy init config`, and has its options, except --pretraining: here the biLM is pretrained, by `python
-    -m spacy elmo pretrain`. The config is complete, with comments on what to change.
+    It works like `spacy init config`, and has its options, except --pretraining: here the biLM is pretrained, by
+    `python -m spacy elmo pretrain`. The config is complete, with comments on what to change.
 
     Components that read ELMo: tagger, morphologizer, trainable_lemmatizer, parser, senter, ner, spancat,
     spancat_singlelabel, span_finder, textcat, textcat_multilabel, entity_linker. Others, such as sentencizer, get their
