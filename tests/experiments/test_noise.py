@@ -16,7 +16,6 @@ from spacy.tokens import Doc, DocBin
 
 from experiments import compare, compare_noise, noise
 from experiments.datasets import VOCAB, read_docs
-from tests.cli import helpers
 from tests.conftest import REPOSITORY
 from tests.experiments.helpers import convert_demo, run
 from tests.test_augment import words
@@ -78,13 +77,6 @@ def test_command_says_what_is_wrong(tmp_path: Path) -> None:
         run(noise, "in.spacy", "out.spacy", "--rate", "10", cwd=tmp_path)
 
 
-def warm_command(words: list[str], *_: object) -> float:
-    """As `compare.spacy_command`, in a process that has imported already what takes seconds."""
-    done = helpers.spacy(*words, directory=Path.cwd())
-    assert done.code == 0, done.text
-    return 1.0
-
-
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a small comparison on the demo data: one system, and a copy of it in the place of a second seed."""
@@ -95,9 +87,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = ["small", "--corpus", "corpus", "--score", "ents_f"]
     words += ["--system", "tok2vec=configs/ner_tok2vec.cfg"]
     words += ["--set", "training.max_steps=60", "--set", "training.eval_frequency=60"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compare, "spacy_command", warm_command)
-        run(compare, *words, cwd=folder)
+    run(compare, *words, cwd=folder)
     path = folder / "metrics" / "small.json"
     (result,) = json.loads(path.read_text("utf8"))
     path.write_text(json.dumps([result, {**result, "seed": 1}]), "utf8")
