@@ -209,6 +209,7 @@ class Generated(SphinxDirective):
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
+        self.env.note_reread()  # Sphinx looks at the page's file alone, and what it shows lies in others
         text = "\n\n".join(globals()[self.arguments[0]]())
         return self.parse_text_to_nodes(text, allow_section_headings=True)
 
