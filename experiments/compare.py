@@ -72,10 +72,10 @@ def execute(run: Run, arguments: argparse.Namespace) -> dict[str, Any]:
         if system in ("", run.system):
             overrides += [f"--{own}", value]
     command = ["train", str(run.config), "--output", str(folder), *overrides]
-    # What the result depends on: the words of the command, and the config, data and models behind them.
-    digest = hashlib.sha256(json.dumps(command).encode())
+    # What the result depends on: the words of the command, and the settings, data and models behind them.
+    digest = hashlib.sha256(json.dumps([command, load_config(run.config).to_str()]).encode())
     data = (train, arguments.corpus / "dev.spacy", arguments.corpus / "test.spacy")
-    for path in (run.config, *data, *elmo_files(run.config, overrides)):
+    for path in (*data, *elmo_files(run.config, overrides)):
         digest.update(path.read_bytes())
     if result_path.exists():
         result = json.loads(result_path.read_text("utf8"))
