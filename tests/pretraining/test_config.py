@@ -367,12 +367,12 @@ def test_the_larger_english_model_is_what_its_page_says() -> None:
     n_parameters = sum(parameter.numel() for parameter in BiLM(BiLMConfig.from_dict(larger["model"])).parameters())
     page = " ".join((REPOSITORY / "docs" / "models" / "how_chosen.md").read_text("utf8").split())
     for words in (
-        "projection 256, so vectors 512 wide, cell 1,024, the filters of `en_elmo_sm`",
+        "projection 256, so vectors 512 wide; cell 1,024; the filters of `en_elmo_sm`",
         f"{n_parameters / 1e6:.1f} million parameters, {2 * n_parameters / 1e6:.1f} MB as float16",
     ):
         assert words in page
     # Whoever trains it puts its name into the catalogue, and other words on the page.
-    assert ("No weights of it are published yet" in page) == ("en_elmo_md" not in catalogue())
+    assert ("No weights of `en_elmo_md` are published yet" in page) == ("en_elmo_md" not in catalogue())
 
 
 def test_a_model_of_an_hour_can_begin_as_the_embedded_one() -> None:
