@@ -6,7 +6,6 @@ A job writes parts first, so that it can go on when it was killed; the file is m
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from zipfile import ZIP_STORED, ZipFile
 
@@ -19,8 +18,8 @@ from ..disk import TakenError, new_file, write_whole
 from .docs import to_doc
 from .documents import EmbeddedDocument
 from .errors import EmbeddingError
-from .manifest import MANIFEST, REJECTS, read
-from .places import Place, is_remote, place
+from .manifest import REJECTS
+from .places import Place, is_remote
 from .readers import read_parts
 from .settings import Settings
 
@@ -46,8 +45,9 @@ def of(target: str, settings: Settings) -> Sink | None:
     if is_remote(target):
         raise EmbeddingError(f"{target}: a single file is written on this machine alone. Name a directory of parts.")
     if Path(target).exists():
-        _remove_parts(Path(target))
-        raise TakenError(f"{target} is there already; choose another name, or remove it.")
+        parts = Path(f"{target}.parts")  # as a process leaves them that is killed between the file and their removal
+        left = f" {parts} is not needed once the file is whole." if parts.exists() else ""
+        raise TakenError(f"{target} is there already; choose another name, or remove it.{left}")
     if ending != ".npz" and (settings.pool != "none" or settings.dtype != "float32"):
         raise EmbeddingError(
             f"{target}: {ending} has a vector a token in float32: pool none, dtype float32. A directory of parts, and "
@@ -64,15 +64,6 @@ def write_file(sink: Sink, target: Path, parts: Path, place: Place) -> None:
         write_whole(beside, rejects)
     sink(target, read_parts(str(parts)))
     shutil.rmtree(parts)
-
-
-def _remove_parts(target: Path) -> None:
-    """Those of a file that are there still, since a process was killed after it had written the file."""
-    parts = Path(f"{target}.parts")
-    with suppress(EmbeddingError):  # there are none
-        is_complete, made = read(place(str(parts)))["complete"], (parts / MANIFEST).stat().st_mtime_ns
-        if is_complete and made <= target.stat().st_mtime_ns:
-            shutil.rmtree(parts)
 
 
 def sentences(document: EmbeddedDocument) -> Iterator[tuple[str, int, int]]:
